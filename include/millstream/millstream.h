@@ -1,0 +1,299 @@
+/*
+ * millstream: streams of server-sent events and language-model answers, decoded off the caller's
+ * thread. This is the whole public C API.
+ *
+ * Threads: a mill_engine runs one thread of its own, the only one that touches sockets. All
+ * functions here may be called from any thread; those of one mill_stream marked [consumer] from
+ * one thread at a time (the caller's own lock or rule), the others at any time.
+ * Strings in are UTF-8 and copied; slices out are borrowed, with the lifetime said beside them.
+ * Functions that can fail return MILL_OK or a negative MILL_E_* code and write their results
+ * (ret_...) on success only.
+ */
+#ifndef MILLSTREAM_H
+#define MILLSTREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "millstream/error.h"
+
+#if defined(__GNUC__)
+#define MILL_API __attribute__((visibility("default")))
+#else
+#define MILL_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mill_engine mill_engine;
+typedef struct mill_stream mill_stream;
+typedef struct mill_waiter mill_waiter;
+typedef struct mill_stats mill_stats;
+
+/* Bytes that somebody else owns; not terminated, may hold NUL. */
+typedef struct mill_slice {
+  const char *ptr;
+  size_t len;
+} mill_slice;
+
+/* ---- library ---------------------------------------------------------------------------------- */
+
+/* Allocation functions with the contracts of malloc, realloc and free. */
+typedef struct mill_allocator {
+  void *(*malloc)(size_t size);
+  void *(*realloc)(void *block, size_t size);
+  void (*free)(void *block);
+} mill_allocator;
+
+/* Replace the allocator. Call before anything else of this library, or not at all. */
+MILL_API void mill_set_allocator(const mill_allocator *allocator);
+
+MILL_API const char *mill_version(void);          /* "0.1.0" */
+MILL_API const char *mill_curl_version(void);     /* libcurl's own description, with its TLS */
+MILL_API const char *mill_error_name(int code);   /* "MILL_E_TIMEOUT" */
+MILL_API const char *mill_error_text(int code);   /* "a time limit was reached" */
+MILL_API const char *mill_error_class(int code);  /* the Python exception: "Timeout" */
+MILL_API const char *mill_phase_name(enum mill_phase phase); /* "first_chunk" */
+/* The NULL-terminated names of the wire formats that mill_request.format takes. */
+MILL_API const char *const *mill_formats(void);
+
+/* ---- engine ----------------------------------------------------------------------------------- */
+
+/* Start an engine and its thread. MILL_E_SYSTEM where a thread or a descriptor cannot be had. */
+MILL_API int mill_engine_new(mill_engine **ret_engine);
+/*
+ * Stop the thread, end every live stream with MILL_E_CANCELLED and free. Blocks until the thread is
+ * gone (well under a second). Streams may outlive it and only report their end. NULL is allowed.
+ */
+MILL_API void mill_engine_free(mill_engine *engine);
+/*
+ * In the child of a fork: close the descriptors inherited from the parent's engine, without a call
+ * into libcurl or a byte on the wire, and mark its streams MILL_E_FORKED. The engine is dead then.
+ */
+MILL_API void mill_engine_after_fork_child(mill_engine *engine);
+
+/* ---- counters --------------------------------------------------------------------------------- */
+
+#define MILL_HISTOGRAM_BUCKETS 32 /* bucket i counts durations below 2^i microseconds */
+
+typedef struct mill_metrics {
+  uint64_t streams_started;
+  uint64_t streams_open; /* started, and neither ended nor freed */
+  uint64_t streams_ok, streams_failed, streams_cancelled;
+  uint64_t retries;
+  uint64_t chunks;     /* deltas put into queues */
+  uint64_t events;     /* events seen on the wire */
+  uint64_t bytes_in;   /* body bytes, decoded */
+  uint64_t bytes_out;  /* body bytes sent */
+  uint64_t wakeups;    /* notifications of waiting consumers */
+  uint64_t pauses;     /* transfers stopped by a full queue */
+  uint64_t connections; /* sockets opened */
+  uint64_t first_chunk_us[MILL_HISTOGRAM_BUCKETS]; /* start to first chunk */
+  uint64_t inter_chunk_us[MILL_HISTOGRAM_BUCKETS]; /* between two arrivals of data with chunks */
+} mill_metrics;
+
+/* A set of counters that streams report to beside the engine's own. Reference counted. */
+MILL_API mill_stats *mill_stats_new(void); /* NULL: out of memory */
+MILL_API mill_stats *mill_stats_ref(mill_stats *stats);
+MILL_API void mill_stats_unref(mill_stats *stats);
+MILL_API void mill_stats_read(const mill_stats *stats, mill_metrics *ret_metrics);
+MILL_API void mill_engine_metrics(mill_engine *engine, mill_metrics *ret_metrics);
+
+/* ---- requests --------------------------------------------------------------------------------- */
+
+typedef struct mill_header {
+  const char *name, *value;
+} mill_header;
+
+/* Times in milliseconds; 0 means no limit. Source: DESIGN "Endings, timeouts, retries". */
+typedef struct mill_timeouts {
+  int64_t connect_ms, first_chunk_ms, idle_ms, total_ms;
+  bool idle_counts_comments; /* comment keep-alives feed the idle clock */
+} mill_timeouts;
+
+typedef struct mill_limits {
+  size_t event_bytes;    /* one event's data, or one line */
+  size_t buffered_bytes; /* chunks waiting for the consumer; the transfer pauses above it */
+  size_t header_bytes;   /* all headers of one answer */
+  unsigned json_depth;   /* nested arrays and objects */
+} mill_limits;
+
+enum mill_http2 { MILL_HTTP2_AUTO, MILL_HTTP2_ON, MILL_HTTP2_OFF };
+
+/* Everything is copied by mill_stream_start. Fill with mill_request_init first. */
+typedef struct mill_request {
+  const char *url;    /* http or https */
+  const char *method; /* default "POST" */
+  const mill_header *headers;
+  size_t n_headers;
+  const void *body; /* NULL: none */
+  size_t body_len;
+  const char *format; /* one of mill_formats(); default "openai-chat" */
+  mill_timeouts timeouts;
+  mill_limits limits;
+  unsigned max_retries;      /* before the first content only; default 2 */
+  const char *proxy;         /* URL; "" for none; NULL: libcurl's environment variables */
+  const char *no_proxy;      /* hosts that go direct, comma separated; with `proxy` only */
+  const char *unix_socket;   /* path; the URL's host goes into the Host header only */
+  const char *ca_file, *ca_dir; /* PEM bundle, hashed folder; NULL: libcurl's built-in store */
+  bool insecure;             /* no certificate check */
+  const char *cert_file, *key_file; /* client certificate, PEM */
+  enum mill_http2 http2;     /* AUTO: on where the running libcurl is >= 8.14.1 */
+  bool compression;          /* ask for gzip and deflate */
+  mill_stats *stats;         /* counted there too; NULL: the engine's counters only */
+} mill_request;
+
+MILL_API void mill_request_init(mill_request *request);
+
+/* ---- streams ---------------------------------------------------------------------------------- */
+
+/*
+ * Check the request and hand it to the engine; does not wait. On MILL_E_ARG `ret_why`, where not
+ * NULL, gets a static text that names the field. Release with mill_stream_free.
+ */
+MILL_API int mill_stream_start(mill_engine *engine, const mill_request *request,
+                               mill_stream **ret_stream, const char **ret_why);
+
+enum mill_chunk_type {
+  MILL_CHUNK_TEXT,
+  MILL_CHUNK_REASONING,
+  MILL_CHUNK_REFUSAL,
+  MILL_CHUNK_TOOL_CALL,
+  MILL_CHUNK_USAGE,
+  MILL_CHUNK_FINISH,
+  MILL_CHUNK_OTHER /* an event without a delta that we know: read `event` */
+};
+
+enum mill_finish {
+  MILL_FINISH_NONE,
+  MILL_FINISH_STOP,
+  MILL_FINISH_LENGTH,
+  MILL_FINISH_TOOL_CALLS,
+  MILL_FINISH_CONTENT_FILTER,
+  MILL_FINISH_OTHER /* a word of the provider's own: finish_raw has it */
+};
+
+/* Token counts; -1 where the provider sent none. */
+typedef struct mill_usage {
+  int64_t input_tokens, output_tokens; /* as the provider counts them */
+  int64_t reasoning_tokens, cached_tokens;
+  mill_slice raw; /* the provider's usage object, JSON */
+} mill_usage;
+
+/* One server-sent event (WHATWG HTML, section 9.2), or one record of another framing. */
+typedef struct mill_event {
+  mill_slice type; /* "message" where the event names none */
+  mill_slice data; /* bytes as they came; lines joined by LF */
+  mill_slice id;   /* the last event id, sticky */
+  uint64_t number; /* 0 for the first event of the stream */
+  unsigned n_chunks; /* how many chunks it carries */
+} mill_event;
+
+/* One delta. The slices stay valid until the next call of mill_stream_next or _free. */
+typedef struct mill_chunk {
+  enum mill_chunk_type type;
+  int choice;      /* index of the answer this belongs to */
+  mill_slice text; /* text, reasoning, refusal: the piece, UTF-8; tool call: a piece of arguments */
+  int tool_index;  /* tool call: its number in the message, from 0 */
+  mill_slice tool_id, tool_name; /* tool call: empty after its first piece */
+  enum mill_finish finish;
+  mill_slice finish_raw; /* finish: the provider's word */
+  mill_usage usage;      /* usage only */
+  mill_event event;      /* the event that carried it */
+} mill_chunk;
+
+/*
+ * [consumer] Take the next chunk: MILL_OK, MILL_AGAIN (nothing yet), MILL_END, or the error that
+ * ended the stream. All chunks that arrived before an error come first; the error is returned once,
+ * MILL_END after it. Never blocks.
+ */
+MILL_API int mill_stream_next(mill_stream *stream, mill_chunk *ret_chunk);
+/* [consumer] The same, an event at a time; events without chunks ("[DONE]") are there too. */
+MILL_API int mill_stream_next_event(mill_stream *stream, mill_event *ret_event);
+/* Something can be taken without waiting: a chunk, the end, or an error. */
+MILL_API bool mill_stream_ready(mill_stream *stream);
+/*
+ * [consumer] Block until mill_stream_ready. MILL_OK; MILL_AGAIN after `timeout_ms` (-1: none) or
+ * when a signal handler ran.
+ */
+MILL_API int mill_stream_wait(mill_stream *stream, int64_t timeout_ms);
+/* [consumer] Block until the final status and headers are there or the stream failed; as above. */
+MILL_API int mill_stream_wait_response(mill_stream *stream, int64_t timeout_ms);
+/* End it now, from any thread, any number of times: what is queued is dropped, waiters wake. */
+MILL_API void mill_stream_cancel(mill_stream *stream);
+/* Give the consumer's reference back; a transfer still running is cancelled. NULL is allowed. */
+MILL_API void mill_stream_free(mill_stream *stream);
+/* Why it ended. code is MILL_OK while it runs and after success. Valid until _free. */
+MILL_API const mill_error *mill_stream_error(mill_stream *stream);
+
+typedef struct mill_tool_call {
+  mill_slice id, name, arguments; /* arguments: JSON text as concatenated */
+} mill_tool_call;
+
+typedef struct mill_choice {
+  int index;
+  mill_slice text, reasoning, refusal, finish_raw;
+  enum mill_finish finish;
+  const mill_tool_call *tool_calls;
+  size_t n_tool_calls;
+} mill_choice;
+
+/* What the chunks taken so far add up to. */
+typedef struct mill_message {
+  mill_slice id, model, role;
+  const mill_choice *choices; /* in order of their index */
+  size_t n_choices;
+  bool has_usage;
+  mill_usage usage; /* the last numbers sent */
+} mill_message;
+
+/* [consumer] Valid until the next call with this stream. MILL_E_NOMEM is the only error. */
+MILL_API int mill_stream_message(mill_stream *stream, mill_message *ret_message);
+
+typedef struct mill_response {
+  int status;       /* 0: no answer yet */
+  int http_version; /* 10, 11, 20; 0 where unknown */
+  mill_slice headers; /* "Name: value\r\n" lines of the final answer */
+} mill_response;
+
+/* Valid until _free once status is not 0 and the stream is not retried (see timing). */
+MILL_API void mill_stream_response(mill_stream *stream, mill_response *ret_response);
+
+/* Nanoseconds since mill_stream_start; -1 where it has not happened. */
+typedef struct mill_timing {
+  int64_t connect_ns, first_byte_ns, first_chunk_ns, total_ns;
+  uint64_t chunks;
+  unsigned retries;
+} mill_timing;
+
+MILL_API void mill_stream_timing(mill_stream *stream, mill_timing *ret_timing);
+
+/* ---- waiting for many ------------------------------------------------------------------------- */
+
+/*
+ * A waiter collects the streams that became ready, behind one pollable descriptor: one for a thread
+ * that waits, one for an event loop. A stream belongs to at most one waiter.
+ */
+MILL_API int mill_waiter_new(mill_waiter **ret_waiter);
+MILL_API void mill_waiter_free(mill_waiter *waiter); /* detaches what is attached */
+/* Readable while a ready stream was not taken yet. */
+MILL_API int mill_waiter_fd(const mill_waiter *waiter);
+/*
+ * Ask for one notification of this stream, `tag` with it. MILL_OK; MILL_END where it is ready at
+ * this moment (then nothing is armed).
+ */
+MILL_API int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, void *tag);
+/* The tag of one stream that became ready, or NULL. Clears the descriptor when none is left. */
+MILL_API void *mill_waiter_take(mill_waiter *waiter);
+/* Take a stream's notification back; it is not reported after this. */
+MILL_API void mill_waiter_disarm(mill_waiter *waiter, mill_stream *stream);
+/* Block until something was armed and is ready; MILL_OK, or MILL_AGAIN as mill_stream_wait. */
+MILL_API int mill_waiter_wait(mill_waiter *waiter, int64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,50 @@
+/*
+ * Server-sent events: bytes -> events, incrementally, any split.
+ * Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream".
+ *
+ * Owns: the line's beginning where a piece cut it, the type and id buffers. Thread: the owner's.
+ * Blocks: never. Limits: `event_bytes` for the data of one event, and for any one line.
+ * Errors: MILL_E_NOMEM, MILL_E_LIMIT, or what a callback returned; sticky until _reset.
+ *
+ * Data is handed out in pieces as it arrives and is not copied: one event is any number of data()
+ * calls (the LF between two data lines is a piece of its own), then one event(). An event is
+ * dispatched when the last byte of its blank line is there, also when that is a lone CR.
+ * Bytes are handed out as they came: decoding to Unicode is the reader's (base/utf8.h). A BOM at the
+ * start of the stream is dropped.
+ *
+ * Every callback returns MILL_OK to go on or a negative MILL_E_* code to stop; event() may also
+ * return MILL_AGAIN: feed() then returns MILL_AGAIN at once, `consumed` just behind that event, and
+ * is called again with the rest. Slices are valid inside the callback only. A callback that is NULL
+ * is not called.
+ */
+#ifndef MILL_PARSE_SSE_H
+#define MILL_PARSE_SSE_H
+
+#include "base/buf.h"
+
+struct mill__sse_callbacks {
+  int (*data)(void *ctx, const char *bytes, size_t len);
+  /* type: "" where the event named none; id: the last event id, sticky. */
+  int (*event)(void *ctx, mill_slice type, mill_slice id);
+  /* A whole comment, what stands behind the colon, nothing stripped. */
+  int (*comment)(void *ctx, mill_slice text);
+  int (*retry)(void *ctx, uint64_t retry_ms);
+  /* A line with a name that the standard ignores, or without a colon (value is empty then). */
+  int (*unknown)(void *ctx, mill_slice name, mill_slice value);
+};
+
+struct mill__sse;
+
+int mill__sse_init(struct mill__sse *sse, size_t event_bytes,
+                   const struct mill__sse_callbacks *callbacks, void *ctx);
+void mill__sse_fini(struct mill__sse *sse);
+/* Back to the start of a stream; the last event id stays (a reconnect needs it). */
+void mill__sse_reset(struct mill__sse *sse);
+int mill__sse_set_last_event_id(struct mill__sse *sse, const char *id, size_t len);
+mill_slice mill__sse_last_event_id(const struct mill__sse *sse);
+/* Feed a piece. `ret_consumed` is `len` unless a callback stopped it; it is always written. */
+int mill__sse_feed(struct mill__sse *sse, const char *bytes, size_t len, size_t *ret_consumed);
+/* The input ended. True where it ended inside an event or a line: that part is not dispatched. */
+bool mill__sse_finish(const struct mill__sse *sse);
+
+#endif

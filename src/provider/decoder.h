@@ -1,0 +1,75 @@
+/*
+ * A response body -> events and deltas: one framing (parse/) and one dialect (provider/) put
+ * together. Pure: no I/O, no threads, no clock.
+ *
+ * Owns: the framing parser, the dialect's state, the event under construction. Thread: the owner's.
+ * Limits: mill_limits.event_bytes and .json_depth. Errors: MILL_E_NOMEM, MILL_E_LIMIT,
+ * MILL_E_PROTOCOL (byte offset in decoder->error), or what the sink returned; sticky.
+ */
+#ifndef MILL_PROVIDER_DECODER_H
+#define MILL_PROVIDER_DECODER_H
+
+#include "base/buf.h"
+
+/* What one delta says; slices valid inside the sink's call only. */
+struct mill__delta {
+  enum mill_chunk_type type;
+  int choice;
+  mill_slice text; /* as mill_chunk.text */
+  int tool_index;
+  mill_slice tool_id, tool_name;
+  enum mill_finish finish;
+  mill_slice finish_raw;
+  mill_usage usage;
+};
+
+/* Facts of the whole message that an event told anew; empty slices: nothing new. */
+struct mill__meta {
+  mill_slice id, model, role;
+};
+
+/*
+ * Where decoded events go. `event` is called once for every event, in order, with its deltas (an
+ * event that gives none has one of type OTHER, a terminator zero). MILL_OK, MILL_AGAIN to pause
+ * behind this event, or an error.
+ */
+struct mill__sink {
+  int (*event)(void *ctx, const mill_event *event, const struct mill__meta *meta,
+               const struct mill__delta *deltas, size_t n_deltas);
+  void (*comment)(void *ctx); /* a keep-alive came; may be NULL */
+  void *ctx;
+};
+
+/* An error that the provider sent inside the stream. */
+struct mill__provider_error {
+  bool seen;
+  int status;          /* the HTTP status that its code stands for; 0 where it says nothing */
+  struct mill__buf message, kind; /* its text; its code or type */
+};
+
+struct mill__decoder;
+struct mill__dialect;
+
+int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *limits,
+                      const struct mill__sink *sink, struct mill__decoder **ret_decoder);
+void mill__decoder_free(struct mill__decoder *decoder);
+/* As mill__sse_feed: MILL_AGAIN when the sink paused, *ret_consumed says how far it got. */
+int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t len,
+                       size_t *ret_consumed);
+/*
+ * The body ended cleanly: MILL_OK when the answer is complete (terminator seen, or a finish reason
+ * for every choice where the protocol's servers are known to send no terminator), MILL_E_PROVIDER
+ * after an error in the stream, else MILL_E_INTERRUPTED.
+ */
+int mill__decoder_finish(struct mill__decoder *decoder);
+bool mill__decoder_terminated(const struct mill__decoder *decoder); /* the terminator was seen */
+const struct mill__provider_error *mill__decoder_provider_error(const struct mill__decoder *decoder);
+/* Body offset of the event that an error was found in. */
+uint64_t mill__decoder_error_offset(const struct mill__decoder *decoder);
+
+/* An error answer's body (status 4xx or 5xx, or JSON where a stream was asked for). True where it
+ * held an error object of the dialect's form; fills `ret_error` (init'ed by the caller). */
+bool mill__dialect_error_body(const struct mill__dialect *dialect, const char *body, size_t len,
+                              struct mill__provider_error *ret_error);
+
+#endif
