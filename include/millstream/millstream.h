@@ -213,8 +213,10 @@ typedef struct mill_chunk {
 MILL_API int mill_stream_next(mill_stream *stream, mill_chunk *ret_chunk);
 /* [consumer] The same, an event at a time; events without chunks ("[DONE]") are there too. */
 MILL_API int mill_stream_next_event(mill_stream *stream, mill_event *ret_event);
-/* Something can be taken without waiting: a chunk, the end, or an error. */
+/* [consumer] Something can be taken without waiting: a chunk, the end, or an error. */
 MILL_API bool mill_stream_ready(mill_stream *stream);
+/* [consumer] What can be taken is a chunk: mill_stream_next would give MILL_OK. */
+MILL_API bool mill_stream_has_chunk(mill_stream *stream);
 /*
  * [consumer] Block until mill_stream_ready. MILL_OK; MILL_AGAIN after `timeout_ms` (-1: none) or
  * when a signal handler ran.
@@ -273,24 +275,33 @@ MILL_API void mill_stream_timing(mill_stream *stream, mill_timing *ret_timing);
 
 /* ---- waiting for many ------------------------------------------------------------------------- */
 
+/* What to be told of a stream: something to take (or the end), or the answer's head (or the end). */
+enum mill_wait { MILL_WAIT_CHUNK = 1, MILL_WAIT_RESPONSE };
+
 /*
  * A waiter collects the streams that became ready, behind one pollable descriptor: one for a thread
  * that waits, one for an event loop. A stream belongs to at most one waiter.
  */
 MILL_API int mill_waiter_new(mill_waiter **ret_waiter);
 MILL_API void mill_waiter_free(mill_waiter *waiter); /* detaches what is attached */
+/* The calling thread's own, made at first use and freed with the thread. */
+MILL_API int mill_waiter_of_thread(mill_waiter **ret_waiter);
 /* Readable while a ready stream was not taken yet. */
 MILL_API int mill_waiter_fd(const mill_waiter *waiter);
 /*
- * Ask for one notification of this stream, `tag` with it. MILL_OK; MILL_END where it is ready at
- * this moment (then nothing is armed).
+ * [consumer] Ask for one notification of this stream, `tag` with it. MILL_OK; MILL_END where it is
+ * ready at this moment (then nothing is armed).
  */
-MILL_API int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, void *tag);
+MILL_API int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, enum mill_wait what,
+                             void *tag);
 /* The tag of one stream that became ready, or NULL. Clears the descriptor when none is left. */
 MILL_API void *mill_waiter_take(mill_waiter *waiter);
 /* Take a stream's notification back; it is not reported after this. */
 MILL_API void mill_waiter_disarm(mill_waiter *waiter, mill_stream *stream);
-/* Block until something was armed and is ready; MILL_OK, or MILL_AGAIN as mill_stream_wait. */
+/*
+ * Block until an armed stream is ready: MILL_OK, or MILL_AGAIN as mill_stream_wait. Touches no
+ * stream, so that others may use them meanwhile.
+ */
 MILL_API int mill_waiter_wait(mill_waiter *waiter, int64_t timeout_ms);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* Time that only goes forward: CLOCK_MONOTONIC in nanoseconds. A step of the wall clock does nothing. */
+/* Time that only goes forward, in nanoseconds: a step of the wall clock does nothing. */
 #ifndef MILL_BASE_CLOCK_H
 #define MILL_BASE_CLOCK_H
 

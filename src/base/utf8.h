@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 
-/* Length of the longest prefix that is whole, valid UTF-8 (RFC 3629: no overlongs, no surrogates). */
+/* Length of the longest prefix of whole, valid UTF-8 (RFC 3629: no overlongs, no surrogates). */
 size_t mill__utf8_valid_prefix(const char *bytes, size_t len);
 
 struct mill__utf8 {
@@ -20,8 +20,9 @@ struct mill__utf8 {
 };
 
 void mill__utf8_init(struct mill__utf8 *utf8);
-/* Append the repaired form of a piece to `out`. */
-int mill__utf8_repair(struct mill__utf8 *utf8, const char *bytes, size_t len, struct mill__buf *out);
+/* Append the repaired form of a piece to `out`, which holds a part of it after an error. */
+int mill__utf8_repair(struct mill__utf8 *utf8, const char *bytes, size_t len,
+                      struct mill__buf *out);
 /* The input ended: a character left half becomes one U+FFFD. */
 int mill__utf8_repair_end(struct mill__utf8 *utf8, struct mill__buf *out);
 

@@ -9,7 +9,7 @@
  *
  * Input need not be valid UTF-8: it is repaired as the WHATWG decoder does. Strings come out as
  * UTF-8 in which a lone surrogate escape stands as its three-byte form (ED A0 80 ... ED BF BF), so
- * that a pair split over two documents can be joined: base text through mill__text before use.
+ * that a pair split over two documents can be joined: put text through mill__text before use.
  * Escaped pairs are one character. Strings may hold NUL.
  */
 #ifndef MILL_PARSE_JSON_H
@@ -53,7 +53,7 @@ struct mill__json_value {
 
 typedef int (*mill__json_fn)(void *ctx, const struct mill__json_value *value);
 
-/* A compiled table: immutable, shared by any number of parsers and threads. */
+/* A compiled table: immutable, shared by any number of parsers and threads; borrows the paths. */
 struct mill__json_table;
 int mill__json_table_new(const struct mill__json_path *paths, size_t n_paths,
                          struct mill__json_table **ret_table);

@@ -43,7 +43,7 @@ struct mill__sink {
 /* An error that the provider sent inside the stream. */
 struct mill__provider_error {
   bool seen;
-  int status;          /* the HTTP status that its code stands for; 0 where it says nothing */
+  int status; /* the HTTP status that its code stands for; 0 where it says nothing */
   struct mill__buf message, kind; /* its text; its code or type */
 };
 
@@ -63,7 +63,8 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
  */
 int mill__decoder_finish(struct mill__decoder *decoder);
 bool mill__decoder_terminated(const struct mill__decoder *decoder); /* the terminator was seen */
-const struct mill__provider_error *mill__decoder_provider_error(const struct mill__decoder *decoder);
+const struct mill__provider_error *
+mill__decoder_provider_error(const struct mill__decoder *decoder);
 /* Body offset of the event that an error was found in. */
 uint64_t mill__decoder_error_offset(const struct mill__decoder *decoder);
 

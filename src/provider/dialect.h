@@ -22,11 +22,11 @@ struct mill__dialect {
   const char *const *content_types; /* accepted media types, NULL-terminated */
   const struct mill__json_path *paths;
   size_t n_paths;
-  size_t state_size; /* bytes of the dialect's own state, zeroed at the start of a stream */
-  void (*fini)(void *state);
+  size_t state_size;         /* bytes of the dialect's own state, zeroed at the start of a stream */
+  void (*fini)(void *state); /* NULL: nothing to free */
   /* A value of the table stands in the event; also BEGIN and END of its containers. */
   int (*value)(struct mill__assembly *assembly, void *state, const struct mill__json_value *value);
-  /* The event is whole (its JSON was valid). `type` is the event's. */
+  /* The event is whole (its JSON was valid). `type` is the event's. NULL: nothing to do. */
   int (*event)(struct mill__assembly *assembly, void *state, mill_slice type);
   /* Data that stands for the end of the stream, not JSON ("[DONE]"); NULL: none. */
   const char *terminator;
@@ -34,6 +34,11 @@ struct mill__dialect {
   bool finish_ends;
 };
 
+extern const struct mill__dialect mill__openai_chat;
+
 const struct mill__dialect *mill__dialect_find(const char *name); /* NULL: unknown */
+/* The compiled paths of a dialect of the registry: made once, kept until the process ends. */
+int mill__dialect_table(const struct mill__dialect *dialect,
+                        const struct mill__json_table **ret_table);
 
 #endif

@@ -1,0 +1,124 @@
+/*
+ * What the files of the extension share. One file a heap type; wait.c is the only one that releases
+ * the GIL.
+ */
+#ifndef MILL_EXT_CORE_H
+#define MILL_EXT_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <millstream/millstream.h>
+#include <stdatomic.h>
+
+/* Critical sections do nothing where the GIL is there, and are not in older headers. */
+#ifndef Py_BEGIN_CRITICAL_SECTION
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
+/* What this extension did with the GIL: of a client, and of the process. */
+struct gil_stats {
+  atomic_uint_fast64_t takes;   /* taken back after a wait */
+  atomic_uint_fast64_t wait_ns; /* spent in taking it back */
+  atomic_uint_fast64_t hold_ns; /* from there to the return to Python */
+  atomic_uint_fast64_t hold_ns_histogram[MILL_HISTOGRAM_BUCKETS]; /* bucket i: below 2^i ns */
+};
+
+typedef struct {
+  PyTypeObject *chunk_type, *event_type, *stream_type, *stats_type;
+  PyTypeObject *tool_call_type, *usage_type, *choice_type, *message_type, *timing_type;
+  PyObject *chunk_types[MILL_CHUNK_OTHER + 1]; /* the words, interned */
+  PyObject *finish_reasons[MILL_FINISH_OTHER + 1];
+  PyObject *empty;      /* "" */
+  PyObject *make_error; /* set by the package: builds an exception from its facts */
+} core_state;
+
+extern struct PyModuleDef core_module;
+
+/* The module's state from a type of it or a subclass of one; NULL with an exception. */
+core_state *core_state_of_type(PyTypeObject *type);
+
+/* ---- stats.c: counters of a client ------------------------------------------------------------ */
+
+typedef struct {
+  PyObject_HEAD
+  mill_stats *stats;
+  struct gil_stats gil;
+} StatsObject;
+
+extern PyType_Spec stats_spec;
+extern struct gil_stats process_gil_stats;
+/* The metrics of `stats`, or of the process where it is NULL, as a dict. */
+PyObject *stats_to_dict(StatsObject *stats);
+
+/* ---- engine.c: the process's engine ----------------------------------------------------------- */
+
+/* Start it where it does not run; NULL with an exception. */
+mill_engine *engine_get(core_state *state);
+/* The running engine, or NULL. */
+mill_engine *engine_peek(void);
+PyObject *engine_shutdown(PyObject *module, PyObject *unused);
+PyObject *engine_after_fork_child(PyObject *module, PyObject *unused);
+
+/* ---- stream.c --------------------------------------------------------------------------------- */
+
+typedef struct {
+  PyObject_HEAD
+  mill_stream *stream; /* NULL before __init__ */
+  core_state *state;
+  StatsObject *stats;  /* the client's; may be NULL */
+  PyObject *event;     /* the Event that several chunks share, by its number; may be NULL */
+  uint64_t event_number;
+  PyThread_type_lock wait_lock; /* one thread waits on the stream at a time */
+  atomic_bool closed;           /* an end by close() raises nothing */
+} StreamObject;
+
+extern PyType_Spec stream_spec;
+
+/* ---- wait.c ----------------------------------------------------------------------------------- */
+
+/*
+ * Wait until there is something: 0, or -1 with an exception (a signal handler's, or of the
+ * system). 1 when `timeout_s` (negative: none) is over.
+ */
+int wait_for_stream(StreamObject *self, enum mill_wait what, double timeout_s);
+/* Called on the way back to Python after a wait: how long the GIL was held. */
+void wait_handed_over(StreamObject *self, int64_t taken_ns);
+int64_t wait_clock_ns(void);
+/* Run something that may block for a moment without the GIL. */
+void wait_detached(void (*function)(void *), void *argument);
+
+/* ---- chunk.c, event.c, records.c, error.c ----------------------------------------------------- */
+
+extern PyType_Spec chunk_spec, event_spec;
+/* `event`: the shared Event of a chunk that is not alone in its event, or NULL. */
+PyObject *chunk_new(core_state *state, const mill_chunk *chunk, PyObject *event);
+PyObject *event_new(core_state *state, const mill_event *event);
+
+int records_init(PyObject *module, core_state *state);
+PyObject *records_tool_call(core_state *state, int index, mill_slice id, mill_slice name,
+                            mill_slice arguments);
+PyObject *records_usage(core_state *state, const mill_usage *usage);
+PyObject *records_message(core_state *state, const mill_message *message);
+PyObject *records_timing(core_state *state, const mill_timing *timing);
+
+/* The exception of a stream's error, raised. Always returns NULL. */
+PyObject *error_raise(StreamObject *self, const mill_error *error);
+/* One without a stream. Always returns NULL. */
+PyObject *error_raise_code(core_state *state, int code, const char *text);
+
+/* ---- strings ---------------------------------------------------------------------------------- */
+
+/* UTF-8 to str; what is not valid becomes U+FFFD, as the WHATWG decoder gives. */
+static inline PyObject *slice_to_str(mill_slice slice) {
+  return PyUnicode_DecodeUTF8(slice.ptr, (Py_ssize_t)slice.len, "replace");
+}
+
+static inline PyObject *slice_to_bytes(mill_slice slice) {
+  return PyBytes_FromStringAndSize(slice.ptr, (Py_ssize_t)slice.len);
+}
+
+PyObject *slice_to_json(mill_slice json); /* json.loads */
+
+#endif

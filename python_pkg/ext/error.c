@@ -1,0 +1,51 @@
+/*
+ * A mill_error becomes an exception. The classes are the package's: it hands the module a function
+ * (core_state.make_error) that picks the class and builds the instance.
+ */
+#include "core.h"
+
+static PyObject *text_or_none(const char *text) {
+  if (!text)
+    Py_RETURN_NONE;
+  return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
+static PyObject *message_of(StreamObject *self) {
+  mill_message message;
+  if (!self || mill_stream_message(self->stream, &message) != MILL_OK)
+    Py_RETURN_NONE;
+  return records_message(self->state, &message);
+}
+
+static PyObject *raise_facts(core_state *state, StreamObject *self, const mill_error *error) {
+  if (error->code == MILL_E_NOMEM)
+    return PyErr_NoMemory();
+  if (!state->make_error) {
+    PyErr_SetString(PyExc_RuntimeError, error->text ? error->text : mill_error_text(error->code));
+    return NULL;
+  }
+  PyObject *message = message_of(self);
+  if (!message)
+    return NULL;
+  PyObject *body = error->body ? PyBytes_FromStringAndSize(error->body, (Py_ssize_t)error->body_len)
+                               : Py_NewRef(Py_None);
+  PyObject *exception = PyObject_CallFunction(
+      state->make_error, "sNiNsNLLNN", mill_error_class(error->code),
+      text_or_none(error->text ? error->text : mill_error_text(error->code)), error->status,
+      text_or_none(error->kind), mill_phase_name(error->phase), text_or_none(error->request_id),
+      (long long)error->retry_after_ms, (long long)error->byte_offset, body, message);
+  if (exception) {
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+  }
+  return NULL;
+}
+
+PyObject *error_raise(StreamObject *self, const mill_error *error) {
+  return raise_facts(self->state, self, error);
+}
+
+PyObject *error_raise_code(core_state *state, int code, const char *text) {
+  mill_error error = {.code = code, .retry_after_ms = -1, .byte_offset = -1, .text = (char *)text};
+  return raise_facts(state, NULL, &error);
+}

@@ -1,0 +1,154 @@
+/* The module millstream._core: its state, its types, its functions. */
+#include "core.h"
+
+static const char *const CHUNK_TYPES[] = {"text",  "reasoning", "refusal", "tool_call",
+                                          "usage", "finish",    "other"};
+/* NULL: None */
+static const char *const FINISH_REASONS[] = {NULL,         "stop",           "length",
+                                             "tool_calls", "content_filter", "other"};
+
+core_state *core_state_of_type(PyTypeObject *type) {
+  for (; type; type = type->tp_base) {
+    PyObject *module = type->tp_flags & Py_TPFLAGS_HEAPTYPE ? PyType_GetModule(type) : NULL;
+    if (module && PyModule_GetDef(module) == &core_module)
+      return PyModule_GetState(module);
+    PyErr_Clear(); /* a subclass of Python's making has no module */
+  }
+  PyErr_SetString(PyExc_SystemError, "no type of millstream._core");
+  return NULL;
+}
+
+/* ---- functions -------------------------------------------------------------------------------- */
+
+static PyObject *metrics(PyObject *module, PyObject *unused) {
+  return stats_to_dict(NULL);
+}
+
+static PyObject *formats(PyObject *module, PyObject *unused) {
+  PyObject *list = PyList_New(0);
+  for (const char *const *name = mill_formats(); list && *name; name++) {
+    PyObject *text = PyUnicode_FromString(*name);
+    if (!text || PyList_Append(list, text))
+      Py_CLEAR(list);
+    Py_XDECREF(text);
+  }
+  if (list)
+    Py_SETREF(list, PyList_AsTuple(list));
+  return list;
+}
+
+static PyObject *set_error_factory(PyObject *module, PyObject *factory) {
+  core_state *state = PyModule_GetState(module);
+  Py_XSETREF(state->make_error, Py_NewRef(factory));
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"metrics", metrics, METH_NOARGS, "metrics()\n--\n\nThe counters of the process as a dict."},
+    {"formats", formats, METH_NOARGS, "formats()\n--\n\nThe names of the wire formats."},
+    {"set_error_factory", set_error_factory, METH_O,
+     "set_error_factory(factory, /)\n--\n\nThe function that builds an exception from its facts."},
+    {"shutdown", engine_shutdown, METH_NOARGS,
+     "shutdown()\n--\n\nStop the engine; its streams end as cancelled."},
+    {"after_fork_child", engine_after_fork_child, METH_NOARGS,
+     "after_fork_child()\n--\n\nLeave the parent's engine alone."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- the module ------------------------------------------------------------------------------- */
+
+static int make_words(PyObject **to, const char *const *words, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    to[i] = words[i] ? PyUnicode_InternFromString(words[i]) : Py_NewRef(Py_None);
+    if (!to[i])
+      return -1;
+  }
+  return 0;
+}
+
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret_type) {
+  *ret_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+  return *ret_type ? PyModule_AddType(module, *ret_type) : -1;
+}
+
+static int execute(PyObject *module) {
+  core_state *state = PyModule_GetState(module);
+  state->empty = PyUnicode_InternFromString("");
+  if (!state->empty ||
+      make_words(state->chunk_types, CHUNK_TYPES, sizeof CHUNK_TYPES / sizeof *CHUNK_TYPES) ||
+      make_words(state->finish_reasons, FINISH_REASONS,
+                 sizeof FINISH_REASONS / sizeof *FINISH_REASONS) ||
+      add_type(module, &chunk_spec, &state->chunk_type) ||
+      add_type(module, &event_spec, &state->event_type) ||
+      add_type(module, &stream_spec, &state->stream_type) ||
+      add_type(module, &stats_spec, &state->stats_type) || records_init(module, state) ||
+      PyModule_AddStringConstant(module, "version", mill_version()) ||
+      PyModule_AddStringConstant(module, "curl_version", mill_curl_version()))
+    return -1;
+  return 0;
+}
+
+/* Everything in the state that is an object, for traverse and clear. */
+#define FOR_EACH_OBJECT(state, DO)                                                                 \
+  do {                                                                                             \
+    DO((state)->chunk_type);                                                                       \
+    DO((state)->event_type);                                                                       \
+    DO((state)->stream_type);                                                                      \
+    DO((state)->stats_type);                                                                       \
+    DO((state)->tool_call_type);                                                                   \
+    DO((state)->usage_type);                                                                       \
+    DO((state)->choice_type);                                                                      \
+    DO((state)->message_type);                                                                     \
+    DO((state)->timing_type);                                                                      \
+    DO((state)->empty);                                                                            \
+    DO((state)->make_error);                                                                       \
+    for (int i_ = 0; i_ <= MILL_CHUNK_OTHER; i_++)                                                 \
+      DO((state)->chunk_types[i_]);                                                                \
+    for (int i_ = 0; i_ <= MILL_FINISH_OTHER; i_++)                                                \
+      DO((state)->finish_reasons[i_]);                                                             \
+  } while (0)
+
+static int traverse(PyObject *module, visitproc visit, void *arg) {
+  core_state *state = PyModule_GetState(module);
+  FOR_EACH_OBJECT(state, Py_VISIT);
+  return 0;
+}
+
+static int clear(PyObject *module) {
+  core_state *state = PyModule_GetState(module);
+  FOR_EACH_OBJECT(state, Py_CLEAR);
+  return 0;
+}
+
+static void free_module(void *module) {
+  clear(module);
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#ifdef Py_MOD_PER_INTERPRETER_GIL_SUPPORTED
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_MOD_GIL_NOT_USED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "millstream._core",
+    .m_doc = "The C engine of millstream. Use the names of the package millstream.",
+    .m_size = sizeof(core_state),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
+    .m_free = free_module,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC PyInit__core(void) {
+  return PyModuleDef_Init(&core_module);
+}

@@ -1,0 +1,366 @@
+/*
+ * Stream: the iterator over a transfer. The package's Stream adds the Python-level conveniences.
+ *
+ * Everything that consumes runs with the GIL held, or inside the object's critical section where
+ * there is none; blocking is wait.c's.
+ */
+#include "core.h"
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+/* What __init__ was given, and the arrays that the request borrows from it. */
+struct arguments {
+  mill_request request;
+  PyObject *headers; /* a sequence of (name, value) pairs of str */
+  Py_buffer body;
+  mill_header *pairs;
+  PyObject *stats;
+};
+
+static int read_headers(struct arguments *arguments) {
+  Py_ssize_t n = PyTuple_GET_SIZE(arguments->headers);
+  arguments->pairs = PyMem_New(mill_header, n ? n : 1);
+  if (!arguments->pairs) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  for (Py_ssize_t i = 0; i < n; i++)
+    if (!PyArg_ParseTuple(PyTuple_GET_ITEM(arguments->headers, i), "ss;a header is (name, value)",
+                          &arguments->pairs[i].name, &arguments->pairs[i].value))
+      return -1;
+  arguments->request.headers = arguments->pairs;
+  arguments->request.n_headers = (size_t)n;
+  return 0;
+}
+
+static int read_arguments(core_state *state, PyObject *args, PyObject *kwargs,
+                          struct arguments *arguments) {
+  static char *names[] = {"url",       "method",    "headers",     "body",     "format",
+                          "timeouts",  "limits",    "max_retries", "proxy",    "no_proxy",
+                          "unix_socket", "ca_file", "ca_dir",      "insecure", "cert_file",
+                          "key_file",  "http2",     "compression", "stats",    NULL};
+  mill_request *request = &arguments->request;
+  mill_request_init(request);
+  int insecure = 0, comments = 0, http2 = 0, compression = 0;
+  long long connect, first_chunk, idle, total;
+  Py_ssize_t event_bytes, buffered_bytes, header_bytes;
+  if (!PyArg_ParseTupleAndKeywords(
+          args, kwargs, "$ssO!z*s(LLLLp)(nnnI)IzzzzzpzzipO!:Stream", names, &request->url,
+          &request->method, &PyTuple_Type, &arguments->headers, &arguments->body, &request->format,
+          &connect, &first_chunk, &idle, &total, &comments, &event_bytes, &buffered_bytes,
+          &header_bytes, &request->limits.json_depth, &request->max_retries, &request->proxy,
+          &request->no_proxy, &request->unix_socket, &request->ca_file, &request->ca_dir, &insecure,
+          &request->cert_file, &request->key_file, &http2, &compression, state->stats_type,
+          &arguments->stats))
+    return -1;
+  request->timeouts = (mill_timeouts){connect, first_chunk, idle, total, comments};
+  request->limits.event_bytes = (size_t)event_bytes;
+  request->limits.buffered_bytes = (size_t)buffered_bytes;
+  request->limits.header_bytes = (size_t)header_bytes;
+  request->body = arguments->body.buf;
+  request->body_len = (size_t)arguments->body.len;
+  request->insecure = insecure;
+  request->http2 = (enum mill_http2)http2;
+  request->compression = compression;
+  request->stats = ((StatsObject *)arguments->stats)->stats;
+  return read_headers(arguments);
+}
+
+static int start(StreamObject *self, struct arguments *arguments) {
+  mill_engine *engine = engine_get(self->state);
+  const char *why = NULL;
+  if (!engine)
+    return -1;
+  int result = mill_stream_start(engine, &arguments->request, &self->stream, &why);
+  if (result == MILL_E_ARG)
+    PyErr_SetString(PyExc_ValueError, why);
+  else if (result)
+    error_raise_code(self->state, result, "the stream could not be started");
+  return result ? -1 : 0;
+}
+
+static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  core_state *state = core_state_of_type(type);
+  StreamObject *self = state ? (StreamObject *)type->tp_alloc(type, 0) : NULL;
+  if (!self)
+    return NULL;
+  self->state = state;
+  atomic_init(&self->closed, false);
+  self->wait_lock = PyThread_allocate_lock();
+  if (!self->wait_lock) {
+    Py_DECREF(self);
+    return PyErr_NoMemory();
+  }
+  struct arguments arguments = {.pairs = NULL};
+  int result = read_arguments(state, args, kwargs, &arguments);
+  if (!result) {
+    self->stats = (StatsObject *)Py_NewRef(arguments.stats);
+    result = start(self, &arguments);
+  }
+  PyMem_Free(arguments.pairs);
+  if (arguments.body.obj)
+    PyBuffer_Release(&arguments.body);
+  if (result)
+    Py_CLEAR(self);
+  return (PyObject *)self;
+}
+
+static void stream_dealloc(PyObject *op) {
+  StreamObject *self = (StreamObject *)op;
+  PyTypeObject *type = Py_TYPE(op);
+  mill_stream_free(self->stream);
+  if (self->wait_lock)
+    PyThread_free_lock(self->wait_lock);
+  Py_XDECREF(self->event);
+  Py_XDECREF(self->stats);
+  type->tp_free(op);
+  Py_DECREF(type);
+}
+
+/* ---- taking ----------------------------------------------------------------------------------- */
+
+/* The Event that the chunks of one event share; borrowed, NULL with an exception. */
+static PyObject *shared_event(StreamObject *self, const mill_event *event) {
+  if (!self->event || self->event_number != event->number) {
+    Py_XSETREF(self->event, event_new(self->state, event));
+    self->event_number = event->number;
+  }
+  return self->event;
+}
+
+static PyObject *wrap_chunk(StreamObject *self, const mill_chunk *chunk) {
+  PyObject *event = NULL;
+  if (chunk->event.n_chunks > 1) {
+    event = shared_event(self, &chunk->event);
+    if (!event)
+      return NULL;
+  }
+  return chunk_new(self->state, chunk, event);
+}
+
+/* Take one object without waiting; NULL with `ret_code` saying why. */
+typedef PyObject *(*take_function)(StreamObject *self, int *ret_code);
+
+static PyObject *take_chunk(StreamObject *self, int *ret_code) {
+  mill_chunk chunk;
+  PyObject *object = NULL;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  *ret_code = mill_stream_next(self->stream, &chunk);
+  if (*ret_code == MILL_OK)
+    object = wrap_chunk(self, &chunk);
+  Py_END_CRITICAL_SECTION();
+  return object;
+}
+
+static PyObject *take_event(StreamObject *self, int *ret_code) {
+  mill_event event;
+  PyObject *object = NULL;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  *ret_code = mill_stream_next_event(self->stream, &event);
+  if (*ret_code == MILL_OK)
+    object = event_new(self->state, &event);
+  Py_END_CRITICAL_SECTION();
+  return object;
+}
+
+/* NULL without an exception is the end of an iterator. */
+static PyObject *end_or_error(StreamObject *self, int code) {
+  if (code == MILL_END || (code == MILL_E_CANCELLED && atomic_load(&self->closed)))
+    return NULL;
+  return error_raise(self, mill_stream_error(self->stream));
+}
+
+static PyObject *take_or_wait(StreamObject *self, take_function take) {
+  int64_t taken_ns = 0;
+  for (;;) {
+    int code;
+    PyObject *object = take(self, &code);
+    if (code == MILL_AGAIN) {
+      if (wait_for_stream(self, MILL_WAIT_CHUNK, -1))
+        return NULL;
+      taken_ns = wait_clock_ns();
+      continue;
+    }
+    if (code != MILL_OK)
+      object = end_or_error(self, code);
+    if (taken_ns)
+      wait_handed_over(self, taken_ns);
+    return object;
+  }
+}
+
+static PyObject *stream_iternext(PyObject *self) {
+  return take_or_wait((StreamObject *)self, take_chunk);
+}
+
+/* The iterators behind events() and batches() call these until they give None. */
+static PyObject *none_at_end(PyObject *object) {
+  return object || PyErr_Occurred() ? object : Py_NewRef(Py_None);
+}
+
+static PyObject *stream_next_event(PyObject *self, PyObject *unused) {
+  return none_at_end(take_or_wait((StreamObject *)self, take_event));
+}
+
+static PyObject *stream_next_batch(PyObject *op, PyObject *unused) {
+  StreamObject *self = (StreamObject *)op;
+  PyObject *chunk = take_or_wait(self, take_chunk);
+  if (!chunk)
+    return none_at_end(NULL);
+  PyObject *list = PyList_New(0);
+  while (chunk && list) {
+    if (PyList_Append(list, chunk))
+      Py_CLEAR(list);
+    Py_DECREF(chunk);
+    /* What ends the stream is left for the next call: it says the end only once. */
+    int code = MILL_AGAIN;
+    bool more;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    more = mill_stream_has_chunk(self->stream);
+    Py_END_CRITICAL_SECTION();
+    chunk = list && more ? take_chunk(self, &code) : NULL;
+  }
+  if (PyErr_Occurred())
+    Py_CLEAR(list);
+  return list;
+}
+
+static PyObject *stream_drain(PyObject *op, PyObject *unused) {
+  StreamObject *self = (StreamObject *)op;
+  for (;;) {
+    mill_chunk chunk;
+    int code;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    do
+      code = mill_stream_next(self->stream, &chunk);
+    while (code == MILL_OK);
+    Py_END_CRITICAL_SECTION();
+    if (code == MILL_AGAIN) {
+      if (wait_for_stream(self, MILL_WAIT_CHUNK, -1))
+        return NULL;
+      continue;
+    }
+    const mill_error *error = mill_stream_error(self->stream);
+    if (error->code)
+      return error_raise(self, error);
+    Py_RETURN_NONE;
+  }
+}
+
+/* ---- ending ----------------------------------------------------------------------------------- */
+
+static PyObject *stream_cancel(PyObject *self, PyObject *unused) {
+  mill_stream_cancel(((StreamObject *)self)->stream);
+  Py_RETURN_NONE;
+}
+
+static PyObject *stream_close(PyObject *self, PyObject *unused) {
+  atomic_store(&((StreamObject *)self)->closed, true);
+  mill_stream_cancel(((StreamObject *)self)->stream);
+  Py_RETURN_NONE;
+}
+
+static PyObject *stream_enter(PyObject *self, PyObject *unused) {
+  return Py_NewRef(self);
+}
+
+static PyObject *stream_exit(PyObject *self, PyObject *unused) {
+  return stream_close(self, NULL);
+}
+
+/* ---- facts ------------------------------------------------------------------------------------ */
+
+static PyObject *get_message(PyObject *op, void *unused) {
+  StreamObject *self = (StreamObject *)op;
+  mill_message message;
+  PyObject *object = NULL;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  if (mill_stream_message(self->stream, &message) == MILL_OK)
+    object = records_message(self->state, &message);
+  else
+    PyErr_NoMemory();
+  Py_END_CRITICAL_SECTION();
+  return object;
+}
+
+static PyObject *get_timing(PyObject *op, void *unused) {
+  StreamObject *self = (StreamObject *)op;
+  mill_timing timing;
+  mill_stream_timing(self->stream, &timing);
+  return records_timing(self->state, &timing);
+}
+
+/* (status, HTTP version, header lines); waits for the head, raises what prevented it. */
+static PyObject *stream_head(PyObject *op, PyObject *unused) {
+  StreamObject *self = (StreamObject *)op;
+  mill_response response;
+  mill_stream_response(self->stream, &response);
+  if (!response.status) {
+    if (wait_for_stream(self, MILL_WAIT_RESPONSE, -1))
+      return NULL;
+    mill_stream_response(self->stream, &response);
+  }
+  if (!response.status)
+    return error_raise(self, mill_stream_error(self->stream));
+  return Py_BuildValue("iiN", response.status, response.http_version,
+                       slice_to_bytes(response.headers));
+}
+
+static PyObject *stream_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"timeout", NULL};
+  PyObject *timeout = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout))
+    return NULL;
+  double timeout_s = timeout == Py_None ? -1 : PyFloat_AsDouble(timeout);
+  if (PyErr_Occurred())
+    return NULL;
+  if (timeout != Py_None && !(timeout_s >= 0)) {
+    PyErr_SetString(PyExc_ValueError, "timeout: must be None or not negative, in seconds");
+    return NULL;
+  }
+  int result = wait_for_stream((StreamObject *)self, MILL_WAIT_CHUNK, timeout_s);
+  return result < 0 ? NULL : PyBool_FromLong(result == 0);
+}
+
+static PyMethodDef stream_methods[] = {
+    {"cancel", stream_cancel, METH_NOARGS,
+     "cancel()\n--\n\n"
+     "End the stream now, from any thread, any number of times. What was not taken yet is\n"
+     "dropped; a thread that waits in next() raises Cancelled."},
+    {"close", stream_close, METH_NOARGS,
+     "close()\n--\n\nAs cancel(), but iteration just stops. Leaving a with block does this."},
+    {"wait", (PyCFunction)(void (*)(void))stream_wait, METH_VARARGS | METH_KEYWORDS,
+     "wait(timeout=None)\n--\n\n"
+     "Wait until next() would not block: for a chunk, the end or an error. False when `timeout`\n"
+     "seconds are over before."},
+    {"_next_event", stream_next_event, METH_NOARGS, NULL},
+    {"_next_batch", stream_next_batch, METH_NOARGS, NULL},
+    {"_drain", stream_drain, METH_NOARGS, NULL},
+    {"_head", stream_head, METH_NOARGS, NULL},
+    {"__enter__", stream_enter, METH_NOARGS, NULL},
+    {"__exit__", stream_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef stream_getset[] = {
+    {"message", get_message, NULL, "The Message that the chunks taken so far add up to.", NULL},
+    {"timing", get_timing, NULL, "When things happened: a Timing, in seconds since the start.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot stream_slots[] = {
+    {Py_tp_new, stream_new},
+    {Py_tp_dealloc, stream_dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, stream_iternext},
+    {Py_tp_methods, stream_methods},
+    {Py_tp_getset, stream_getset},
+    {0, NULL},
+};
+
+PyType_Spec stream_spec = {
+    .name = "millstream._core.Stream",
+    .basicsize = sizeof(StreamObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = stream_slots,
+};

@@ -1,0 +1,96 @@
+"""The small value types of the surface: Limits, Headers, Response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+_MIB = 1 << 20
+
+
+class Limits:
+    """What a stream may hold in memory. Reaching one is a `LimitExceeded`.
+
+    event_bytes: one event, or one line.
+    buffered_bytes: chunks that wait for the consumer; the transfer pauses above it.
+    header_bytes: all headers of an answer.
+    json_depth: nested arrays and objects.
+    """
+
+    __slots__ = ("buffered_bytes", "event_bytes", "header_bytes", "json_depth")
+
+    def __init__(
+        self,
+        *,
+        event_bytes: int = 64 * _MIB,
+        buffered_bytes: int = _MIB,
+        header_bytes: int = 256 << 10,
+        json_depth: int = 512,
+    ) -> None:
+        self.event_bytes = _positive("event_bytes", event_bytes)
+        self.buffered_bytes = _positive("buffered_bytes", buffered_bytes)
+        self.header_bytes = _positive("header_bytes", header_bytes)
+        self.json_depth = _positive("json_depth", json_depth)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)}" for name in self.__slots__)
+        return f"Limits({fields})"
+
+
+def _positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"Limits.{name}: must be an int, not {value!r}")
+    if not 0 < value < 1 << 31:
+        raise ValueError(f"Limits.{name}: must be between 1 and 2**31 - 1, not {value}")
+    return value
+
+
+class Headers(Mapping[str, str]):
+    """The headers of an answer. Names compare without case; repeated ones are joined by ", "."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, block: bytes = b"") -> None:
+        self._fields: dict[str, tuple[str, list[str]]] = {}
+        for line in block.decode("latin-1").split("\r\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                self._fields.setdefault(name.lower(), (name, []))[1].append(value.strip(" \t"))
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._fields[name.lower()][1])
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._fields.values())
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._fields
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of a header, in order; [] where it is not there."""
+        return list(self._fields.get(name.lower(), ("", []))[1])
+
+    def __repr__(self) -> str:
+        return f"Headers({dict(self)!r})"
+
+
+_REQUEST_ID_NAMES = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "cf-ray")
+
+
+class Response:
+    """The head of the answer: status, headers, HTTP version ("1.1", "2"), the server's request id."""
+
+    __slots__ = ("headers", "http_version", "request_id", "status")
+
+    def __init__(self, status: int, http_version: int, headers: bytes) -> None:
+        self.status = status
+        self.http_version = {10: "1.0", 11: "1.1", 20: "2"}.get(http_version, "")
+        self.headers = Headers(headers)
+        self.request_id: str | None = next(
+            (self.headers[name] for name in _REQUEST_ID_NAMES if name in self.headers), None
+        )
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} HTTP/{self.http_version}>"

@@ -1,0 +1,105 @@
+"""`python -m millstream.mock`: the mock model server from a shell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from . import Answer, Replay, Script, Server
+
+_EPILOG = """\
+exit codes: 0 stopped by SIGINT, SIGTERM or the end of standard input; 1 cannot listen, or cannot
+read the file; 2 wrong arguments. The only line on standard output is the URL."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m millstream.mock",
+        description="A model server for tests: prints its base URL, and answers until stopped. "
+        "Without --text or --replay the request's model name says what is answered.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument(
+        "--pace", type=float, default=0.0, metavar="SECONDS", help="between chunks (%(default)s)"
+    )
+    parser.add_argument(
+        "--first", type=float, default=0.0, metavar="SECONDS", help="before the first chunk"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--text", help="answer every request with this text")
+    what.add_argument("--replay", metavar="FILE", help="answer with the bytes of a recorded stream")
+    parser.add_argument(
+        "--pieces", type=_pieces, metavar="N|random", help="bytes a piece of --replay (all at once)"
+    )
+    parser.add_argument("--api-key", metavar="KEY", help="demand this key")
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="stop when standard input ends: a parent that dies leaves no server behind",
+    )
+    return parser
+
+
+def _pieces(text: str) -> str | int:
+    if text == "random":
+        return text
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of bytes nor 'random'")
+    return int(text)
+
+
+def _script(options: argparse.Namespace) -> Script:
+    if options.replay is not None:
+        return Replay(options.replay, sizes=options.pieces)
+    return None if options.text is None else Answer(options.text)
+
+
+def _stop(signum: int, frame: object) -> None:
+    raise SystemExit(0)
+
+
+def _wait(until_stdin_closes: bool) -> None:
+    if until_stdin_closes:
+        while os.read(0, 65536):
+            pass
+    else:
+        threading.Event().wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.pieces is not None and options.replay is None:
+        parser.error("--pieces needs --replay")
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        server = Server(
+            _script(options),
+            pace=options.pace,
+            first=options.first,
+            api_key=options.api_key,
+            host=options.host,
+            port=options.port,
+        )
+        with server as url:
+            print(url, flush=True)
+            _wait(options.until_stdin_closes)
+    except ValueError as why:
+        parser.error(str(why))
+    except OSError as why:
+        print(f"{parser.prog}: {why}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

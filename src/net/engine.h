@@ -1,0 +1,64 @@
+/*
+ * The engine: one thread that drives every transfer.
+ *
+ * Commands reach it through the inbox, a stack that anybody pushes to and the loop empties at once;
+ * only the push that finds it empty writes the eventfd. The thread blocks all signals and knows
+ * nothing of Python. Streams that got something in a turn of the loop are notified together at its
+ * end.
+ * Owns: the loop, libcurl's multi and share handles, the timers, the name look-ups.
+ * Thread: the groups of struct mill_engine. Limits: MILL__ENGINE_*.
+ */
+#ifndef MILL_NET_ENGINE_H
+#define MILL_NET_ENGINE_H
+
+#include "base/timer.h"
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "net/stream.h"
+
+#define MILL__ENGINE_HEARTBEAT_MS 1000 /* a look at libcurl's sockets while transfers run */
+#define MILL__ENGINE_KEEPALIVE_MS 5000 /* an unused connection lives no longer */
+#define MILL__ENGINE_DRAIN_MS 250      /* after the terminator, for the rest of the body */
+#define MILL__ENGINE_DRAIN_BYTES 65536
+
+enum { MILL__COMMAND_START = 1, MILL__COMMAND_CANCEL = 2, MILL__COMMAND_RESUME = 4 };
+enum { MILL__ENGINE_RUNNING, MILL__ENGINE_STOPPED, MILL__ENGINE_FORKED };
+
+struct mill_engine {
+  /* immutable */
+  pthread_t thread;
+  mill_stats *stats;
+  bool http2_auto; /* the running libcurl's HTTP/2 can be trusted */
+
+  /* atomic */
+  atomic_uint refs; /* the owner's, and one for each stream */
+  atomic_int state; /* MILL__ENGINE_* */
+  atomic_bool stopping;
+  _Atomic(mill_stream *) inbox;
+
+  /* loop only, but for mill__loop_wake */
+  struct mill__loop loop;
+  void *multi, *share; /* libcurl's; made by the first transfer */
+  struct mill__timers timers;
+  struct mill__timer curl_timer, heartbeat, keepalive;
+  struct mill__list transfers; /* every stream that the engine works on */
+  struct mill__list touched;   /* those with something new in this turn */
+  struct mill__list released;  /* name look-ups (mill__resolve_node.link) that may go on */
+  struct mill__resolve resolve;
+  int64_t now_ns; /* the time of this turn */
+  uint64_t random;
+};
+
+/* Any thread. */
+void mill__engine_post(mill_engine *engine, mill_stream *stream, unsigned command);
+mill_engine *mill__engine_ref(mill_engine *engine);
+void mill__engine_unref(mill_engine *engine);
+bool mill__engine_is_forked(const mill_engine *engine);
+
+/* Loop only: what a transfer asks of its engine. */
+void mill__engine_touch(mill_engine *engine, mill_stream *stream); /* notify it after this turn */
+void mill__engine_release(mill_engine *engine, struct mill__list *nodes); /* start them after it */
+void mill__engine_transfer_done(mill_engine *engine, mill_stream *stream);
+uint64_t mill__engine_random(mill_engine *engine);
+
+#endif

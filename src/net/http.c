@@ -1,0 +1,446 @@
+/* One HTTP exchange on a libcurl easy handle; see http.h. */
+#include "net/http.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "net/engine.h"
+#include "net/retry.h"
+
+#define UPLOAD_BUFFER_BYTES 16384L /* the least that libcurl takes; its default is 64 KiB a transfer */
+#define TOO_LARGE 100              /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
+#define NO_LIMIT_MS 86400000L      /* our own clocks are in charge */
+
+/* ---- callbacks: on the loop, from inside libcurl ---------------------------------------------- */
+
+static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *addr) {
+  mill_stream *stream = user;
+  (void)purpose;
+  int fd = mill__loop_socket(&stream->engine->loop, addr->family, addr->socktype, addr->protocol);
+  if (fd < 0)
+    return CURL_SOCKET_BAD;
+  stream->transfer.http.opened = true;
+  mill__transfer_on_socket(stream);
+  return fd;
+}
+
+/* A connection outlives its transfer: this gets the engine. */
+static int on_close_socket(void *user, curl_socket_t fd) {
+  mill_engine *engine = user;
+  mill__loop_close(&engine->loop, fd);
+  return 0;
+}
+
+/*
+ * Called when the connection stands and the request is about to go out. A second call means that
+ * libcurl sends the request again by itself, because a connection that it used again was dead: for
+ * a POST that the server may have read, that is not its decision but retry.c's.
+ */
+static int on_request(void *user, char *remote_ip, char *local_ip, int remote_port,
+                      int local_port) {
+  (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+  mill_stream *stream = user;
+  struct mill__http *http = &stream->transfer.http;
+  if (http->sent) {
+    http->replay = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
+  http->sent = true;
+  mill__transfer_on_sent(stream);
+  return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *user) {
+  mill_stream *stream = user;
+  stream->transfer.http.answered = true;
+  return mill__transfer_on_head_line(stream, line, size * n) ? size * n : 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *user) {
+  switch (mill__transfer_on_body(user, bytes, size * n)) {
+  case MILL__BODY_TAKEN:
+    return size * n;
+  case MILL__BODY_PAUSE:
+    return CURL_WRITEFUNC_PAUSE;
+  default:
+    return CURL_WRITEFUNC_ERROR;
+  }
+}
+
+/* ---- setting up ------------------------------------------------------------------------------- */
+
+/* Collects the first failure, so that a list of options needs one check. */
+struct options {
+  CURL *easy;
+  CURLcode result;
+};
+
+#define SET(options, option, value)                                                                \
+  do {                                                                                             \
+    if ((options)->result == CURLE_OK)                                                             \
+      (options)->result = curl_easy_setopt((options)->easy, option, value);                        \
+  } while (0)
+
+static void set_callbacks(struct options *options, mill_stream *stream) {
+  SET(options, CURLOPT_PRIVATE, stream);
+  SET(options, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  SET(options, CURLOPT_OPENSOCKETDATA, stream);
+  SET(options, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+  SET(options, CURLOPT_CLOSESOCKETDATA, stream->engine);
+  SET(options, CURLOPT_PREREQFUNCTION, on_request);
+  SET(options, CURLOPT_PREREQDATA, stream);
+  SET(options, CURLOPT_HEADERFUNCTION, on_header);
+  SET(options, CURLOPT_HEADERDATA, stream);
+  SET(options, CURLOPT_WRITEFUNCTION, on_body);
+  SET(options, CURLOPT_WRITEDATA, stream);
+  SET(options, CURLOPT_ERRORBUFFER, stream->transfer.http.text);
+}
+
+static void set_behaviour(struct options *options, const mill_stream *stream) {
+  const mill_engine *engine = stream->engine;
+  SET(options, CURLOPT_NOSIGNAL, 1L);
+  SET(options, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a look-up's thread */
+  SET(options, CURLOPT_PROTOCOLS_STR, "http,https");
+  SET(options, CURLOPT_FOLLOWLOCATION, 0L);
+  SET(options, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+  SET(options, CURLOPT_CONNECTTIMEOUT_MS, NO_LIMIT_MS);
+  SET(options, CURLOPT_MAXAGE_CONN, (long)(MILL__ENGINE_KEEPALIVE_MS / 1000));
+  SET(options, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
+  SET(options, CURLOPT_TCP_KEEPALIVE, 1L);
+  SET(options, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  SET(options, CURLOPT_SHARE, engine->share);
+  enum mill_http2 http2 = stream->request.set.http2;
+  bool on = http2 == MILL_HTTP2_ON || (http2 == MILL_HTTP2_AUTO && engine->http2_auto);
+  SET(options, CURLOPT_HTTP_VERSION,
+      on ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+  SET(options, CURLOPT_PIPEWAIT, on ? 1L : 0L);
+}
+
+static void set_request(struct options *options, const mill_request *set) {
+  SET(options, CURLOPT_URL, set->url);
+  if (set->body || !strcmp(set->method, "POST")) {
+    SET(options, CURLOPT_POST, 1L);
+    SET(options, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)set->body_len);
+    SET(options, CURLOPT_POSTFIELDS, set->body ? (const char *)set->body : "");
+  } else if (!strcmp(set->method, "HEAD")) {
+    SET(options, CURLOPT_NOBODY, 1L);
+  }
+  if (strcmp(set->method, "GET") != 0 || set->body)
+    SET(options, CURLOPT_CUSTOMREQUEST, set->method);
+  if (set->compression)
+    SET(options, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+}
+
+static void set_way(struct options *options, const mill_request *set) {
+  if (set->proxy) {
+    SET(options, CURLOPT_PROXY, set->proxy);
+    SET(options, CURLOPT_NOPROXY, set->no_proxy ? set->no_proxy : "");
+  }
+  if (set->unix_socket)
+    SET(options, CURLOPT_UNIX_SOCKET_PATH, set->unix_socket);
+  SET(options, CURLOPT_SSL_VERIFYPEER, set->insecure ? 0L : 1L);
+  SET(options, CURLOPT_SSL_VERIFYHOST, set->insecure ? 0L : 2L);
+  if (set->ca_file || set->ca_dir) {
+    SET(options, CURLOPT_CAINFO, set->ca_file);
+    SET(options, CURLOPT_CAPATH, set->ca_dir);
+  }
+  if (set->cert_file)
+    SET(options, CURLOPT_SSLCERT, set->cert_file);
+  if (set->key_file)
+    SET(options, CURLOPT_SSLKEY, set->key_file);
+}
+
+static bool has_header(const mill_request *set, const char *name) {
+  for (size_t i = 0; i < set->n_headers; i++)
+    if (!strcasecmp(set->headers[i].name, name))
+      return true;
+  return false;
+}
+
+static bool add_header(struct curl_slist **list, const char *name, const char *value) {
+  size_t size = strlen(name) + strlen(value) + 3;
+  char *line = mill__malloc(size);
+  if (!line)
+    return false;
+  /* "Name;" is how libcurl is told to send a header without a value. */
+  snprintf(line, size, *value ? "%s: %s" : "%s;", name, value);
+  struct curl_slist *longer = curl_slist_append(*list, line);
+  mill__free(line);
+  if (longer)
+    *list = longer;
+  return longer != NULL;
+}
+
+static bool make_headers(mill_stream *stream) {
+  const mill_request *set = &stream->request.set;
+  /* "Expect:" without a value takes libcurl's own 100-continue away, which stalls large bodies. */
+  struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+  bool ok = list != NULL;
+  if (ok && !has_header(set, "Accept"))
+    ok = add_header(&list, "Accept", stream->request.dialect->content_types[0]);
+  if (ok && !has_header(set, "User-Agent"))
+    ok = add_header(&list, "User-Agent", "millstream/" MILL_VERSION);
+  if (ok && set->body && !has_header(set, "Content-Type"))
+    ok = add_header(&list, "Content-Type", "application/json");
+  for (size_t i = 0; ok && i < set->n_headers; i++)
+    ok = add_header(&list, set->headers[i].name, set->headers[i].value);
+  stream->transfer.http.headers = list;
+  return ok;
+}
+
+static void release(struct mill__http *http) {
+  if (http->easy)
+    curl_easy_cleanup(http->easy);
+  curl_slist_free_all(http->headers);
+  mill__free(http->text);
+  *http = (struct mill__http){.easy = NULL};
+}
+
+int mill__http_start(mill_stream *stream) {
+  struct mill__http *http = &stream->transfer.http;
+  if (!stream->engine->multi)
+    return MILL_E_NOMEM;
+  *http = (struct mill__http){.text = mill__calloc(1, CURL_ERROR_SIZE)};
+  struct options options = {curl_easy_init(), CURLE_OK};
+  http->easy = options.easy;
+  if (!http->text || !http->easy || !make_headers(stream)) {
+    release(http);
+    return MILL_E_NOMEM;
+  }
+  set_callbacks(&options, stream);
+  set_behaviour(&options, stream);
+  set_request(&options, &stream->request.set);
+  set_way(&options, &stream->request.set);
+  SET(&options, CURLOPT_HTTPHEADER, http->headers);
+  if (options.result || curl_multi_add_handle(stream->engine->multi, http->easy)) {
+    release(http);
+    return options.result == CURLE_OUT_OF_MEMORY || !options.result ? MILL_E_NOMEM : MILL_E_ARG;
+  }
+  return MILL_OK;
+}
+
+void mill__http_stop(mill_stream *stream) {
+  struct mill__http *http = &stream->transfer.http;
+  if (http->easy)
+    curl_multi_remove_handle(stream->engine->multi, http->easy);
+  release(http);
+}
+
+void mill__http_resume(mill_stream *stream) {
+  if (stream->transfer.http.easy)
+    curl_easy_pause(stream->transfer.http.easy, CURLPAUSE_CONT);
+}
+
+/* ---- what became of it ------------------------------------------------------------------------ */
+
+static const struct mill__response *head_of(const mill_stream *stream) {
+  return stream->transfer.head ? stream->transfer.head : atomic_load(&stream->response);
+}
+
+/* The answer itself is the error: status, the provider's words, the body. */
+static void describe_answer(mill_stream *stream, mill_error *error) {
+  const struct mill__response *head = head_of(stream);
+  static const char *const id_names[] = {"x-request-id", "request-id", "x-amzn-requestid",
+                                         "apim-request-id", "cf-ray"};
+  for (size_t i = 0; i < sizeof id_names / sizeof *id_names && !error->request_id; i++)
+    mill__error_set_request_id(error, mill__response_field(head, id_names[i]));
+  error->retry_after_ms = mill__retry_after_ms_field(mill__response_field(head, "retry-after-ms"));
+  if (error->retry_after_ms < 0)
+    error->retry_after_ms =
+        mill__retry_after_ms(mill__response_field(head, "Retry-After"), (int64_t)time(NULL));
+  if (stream->transfer.body.len)
+    mill__error_set_body(error, mill__buf_slice(&stream->transfer.body));
+}
+
+static void provider_error_init(struct mill__provider_error *error) {
+  *error = (struct mill__provider_error){.seen = false};
+  mill__buf_init(&error->message, MILL__ERROR_BODY_BYTES);
+  mill__buf_init(&error->kind, MILL__ERROR_BODY_BYTES);
+}
+
+static void provider_error_fini(struct mill__provider_error *error) {
+  mill__buf_fini(&error->message);
+  mill__buf_fini(&error->kind);
+}
+
+static const char *text_of(const struct mill__buf *buf) {
+  return buf->len ? buf->ptr : "";
+}
+
+static void set_provider_error(mill_stream *stream, mill_error *error, int code, int status,
+                               const struct mill__provider_error *from) {
+  int len = (int)(from->message.len < 800 ? from->message.len : 800);
+  if (code == MILL_E_STATUS)
+    mill__error_set(error, code, "the server answered with status %d: %.*s", status, len,
+                    text_of(&from->message));
+  else
+    mill__error_set(error, code, "the server sent an error%s: %.*s",
+                    stream->transfer.queued ? " inside the stream" : "", len,
+                    text_of(&from->message));
+  error->status = status;
+  mill__error_set_kind(error, text_of(&from->kind), from->kind.len);
+  describe_answer(stream, error);
+}
+
+/* An answer that is no stream: an error status, or something else than what was asked for. */
+static void outcome_of_answer(mill_stream *stream, mill_error *error) {
+  const struct mill__response *head = head_of(stream);
+  const struct mill__buf *body = &stream->transfer.body;
+  struct mill__provider_error said;
+  provider_error_init(&said);
+  bool is_error = body->len && mill__dialect_error_body(stream->request.dialect, body->ptr,
+                                                        body->len, &said);
+  mill_slice type = mill__response_media_type(head);
+  if (head->status >= 300 && is_error) {
+    set_provider_error(stream, error, MILL_E_STATUS, head->status, &said);
+  } else if (head->status >= 300) {
+    mill_slice location = mill__response_field(head, "Location");
+    if (head->status < 400)
+      mill__error_set(error, MILL_E_STATUS,
+                      "the server redirects (%d) to %.*s: a redirect is not followed here; put the "
+                      "final address into base_url",
+                      head->status, (int)(location.len < 300 ? location.len : 300), location.ptr);
+    else
+      mill__error_set(error, MILL_E_STATUS, "the server answered with status %d and %.*s",
+                      head->status, type.len ? (int)type.len : 12,
+                      type.len ? type.ptr : "no JSON body");
+    error->status = head->status;
+    describe_answer(stream, error);
+  } else if (is_error) {
+    set_provider_error(stream, error, MILL_E_PROVIDER, said.status, &said);
+  } else {
+    mill__error_set(error, MILL_E_PROTOCOL,
+                    "the server answered %d with %.*s, not with a stream (%s): check that the "
+                    "address is right and that the request asks for streaming",
+                    head->status, type.len ? (int)type.len : 21,
+                    type.len ? type.ptr : "no stream of the kind",
+                    stream->request.dialect->content_types[0]);
+    error->status = head->status;
+    describe_answer(stream, error);
+  }
+  provider_error_fini(&said);
+}
+
+struct connect_failure {
+  CURLcode code;
+  const char *kind, *advice;
+};
+
+static const struct connect_failure CONNECT_FAILURES[] = {
+    {CURLE_COULDNT_RESOLVE_HOST, "dns", "the host name does not resolve; check its spelling"},
+    {CURLE_COULDNT_RESOLVE_PROXY, "proxy", "the proxy's name does not resolve; check `proxy`"},
+    {CURLE_COULDNT_CONNECT, "refused", "nothing answers there; is the server running?"},
+    {CURLE_PROXY, "proxy", "the proxy refused; check its address and credentials"},
+    {CURLE_SSL_CONNECT_ERROR, "tls", "the TLS handshake failed; is this an https server?"},
+    {CURLE_PEER_FAILED_VERIFICATION, "tls",
+     "the certificate is not trusted; check the host name, or give your CA as `verify`"},
+    {CURLE_SSL_CACERT_BADFILE, "tls", "the CA file cannot be read; check `verify`"},
+    {CURLE_SSL_CERTPROBLEM, "tls", "the client certificate cannot be used; check `cert`"},
+    {CURLE_SSL_ISSUER_ERROR, "tls", "the issuer check failed"},
+    {CURLE_SSL_CIPHER, "tls", "no common TLS cipher"},
+    {CURLE_URL_MALFORMAT, "url", "the URL is malformed; check base_url"},
+    {CURLE_INTERFACE_FAILED, "network", "the network interface failed"},
+    {CURLE_OPERATION_TIMEDOUT, "timeout", "the network did not answer in time"},
+};
+
+/* No connection: libcurl's words, and what to do. */
+static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error *error) {
+  struct connect_failure failure = {code, "network", "check the address and the network"};
+  for (size_t i = 0; i < sizeof CONNECT_FAILURES / sizeof *CONNECT_FAILURES; i++)
+    if (CONNECT_FAILURES[i].code == code)
+      failure = CONNECT_FAILURES[i];
+  const char *said = stream->transfer.http.text;
+  mill__error_set(error, MILL_E_CONNECT, "no connection: %s (%s)", failure.advice,
+                  said && *said ? said : curl_easy_strerror(code));
+  mill__error_set_kind(error, failure.kind, strlen(failure.kind));
+}
+
+/* The request went out and no line of an answer came back. */
+static void outcome_of_silence(mill_stream *stream, CURLcode code, mill_error *error) {
+  if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
+    mill__error_set(error, MILL_E_PROTOCOL, "the server's answer is not HTTP/1.1 or HTTP/2 (%s)",
+                    stream->transfer.http.text);
+    return;
+  }
+  mill__error_set(error, MILL_E_CONNECT, "the server closed the connection before it answered%s",
+                  stream->transfer.http.replay ? " (a kept connection turned out dead)" : "");
+  mill__error_set_kind(error, "closed", 6);
+}
+
+/* The exchange broke off while or after the head came. */
+static void outcome_of_break(mill_stream *stream, CURLcode code, mill_error *error) {
+  const char *said = stream->transfer.http.text;
+  switch (code) {
+  case CURLE_BAD_CONTENT_ENCODING:
+  case CURLE_WEIRD_SERVER_REPLY:
+  case CURLE_HTTP2:
+    mill__error_set(error, MILL_E_PROTOCOL, "the answer breaks its protocol (%s)", said);
+    return;
+  case CURLE_OUT_OF_MEMORY:
+    mill__error_set(error, MILL_E_NOMEM, "out of memory in libcurl");
+    return;
+  case CURLE_RECV_ERROR: /* libcurl has no code of its own for a bad chunk */
+    if (strstr(said, "chunk") || strstr(said, "hexadecimal")) {
+      mill__error_set(error, MILL_E_PROTOCOL, "the answer's chunked encoding is broken (%s)", said);
+      return;
+    }
+    break;
+  default:
+    break;
+  }
+  mill__error_set(error, MILL_E_INTERRUPTED,
+                  "the connection broke before the end of the answer (%s)",
+                  *said ? said : curl_easy_strerror(code));
+}
+
+static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *error) {
+  struct mill__decoder *decoder = stream->transfer.decoder;
+  const struct mill__provider_error *said = mill__decoder_provider_error(decoder);
+  if (said->seen) {
+    set_provider_error(stream, error, MILL_E_PROVIDER, said->status, said);
+    return;
+  }
+  if (mill__decoder_terminated(decoder))
+    return;
+  if (code) {
+    outcome_of_break(stream, code, error);
+    return;
+  }
+  int result = mill__decoder_finish(decoder);
+  if (result == MILL_E_INTERRUPTED)
+    mill__error_set(error, result,
+                    stream->transfer.queued
+                        ? "the answer ended without its terminator: it may be incomplete"
+                        : "the answer ended before its first event; the request may be too long "
+                          "for the model, or the server failed");
+  else if (result)
+    mill__error_set(error, result, "%s at the end of the answer", mill_error_text(result));
+}
+
+void mill__http_outcome(mill_stream *stream, int curl_code, mill_error *ret_error) {
+  struct mill__transfer *transfer = &stream->transfer;
+  const struct mill__response *head = transfer->head;
+  CURLcode code = (CURLcode)curl_code;
+  if (transfer->failure.code) {
+    mill__error_move(ret_error, &transfer->failure);
+    if (head_of(stream))
+      describe_answer(stream, ret_error);
+  } else if (transfer->decoder) {
+    outcome_of_stream(stream, code, ret_error);
+  } else if (!transfer->http.sent) {
+    outcome_of_connecting(stream, code, ret_error);
+  } else if (!transfer->http.answered) {
+    outcome_of_silence(stream, code, ret_error);
+  } else if (!head->complete) {
+    if (code == CURLE_OUT_OF_MEMORY || (int)code == TOO_LARGE) /* 7.88, later */
+      mill__error_set(ret_error, MILL_E_LIMIT, "a header is larger than libcurl takes");
+    else
+      outcome_of_break(stream, code, ret_error);
+  } else {
+    outcome_of_answer(stream, ret_error);
+  }
+}

@@ -1,0 +1,32 @@
+/*
+ * One HTTP exchange of a transfer on a libcurl easy handle. With engine.c the only code that knows
+ * libcurl.
+ *
+ * Owns: the easy handle and what it points to. Thread: the loop. Errors: MILL_E_NOMEM, MILL_E_ARG
+ * (libcurl refuses an option), MILL_E_SYSTEM.
+ */
+#ifndef MILL_NET_HTTP_H
+#define MILL_NET_HTTP_H
+
+#include "millstream/millstream.h"
+
+struct mill__http {
+  void *easy;        /* CURL; NULL: no exchange is on */
+  void *headers;     /* curl_slist */
+  char *text;        /* libcurl's error message */
+  bool sent;         /* the request went out */
+  bool replay;       /* libcurl wanted to send it a second time and was stopped */
+  bool opened;       /* a socket was opened for it, so its host's name is known */
+  bool answered;     /* a first line of an answer came */
+};
+
+/* Set up the exchange and give it to the engine's multi handle. */
+int mill__http_start(mill_stream *stream);
+/* Take it away, finished or not. Not from inside a callback of libcurl's. */
+void mill__http_stop(mill_stream *stream);
+/* Go on with a body that mill__transfer_on_body paused. */
+void mill__http_resume(mill_stream *stream);
+/* What a CURLcode says of the exchange, as an error; MILL_OK for a body that ended cleanly. */
+void mill__http_outcome(mill_stream *stream, int curl_code, mill_error *ret_error);
+
+#endif

@@ -1,0 +1,147 @@
+/* The poller on Linux: epoll, level-triggered, with an eventfd to wake it; see loop.h. */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "net/loop.h"
+
+#define EVENTS_AT_ONCE 256
+
+int mill__loop_init(struct mill__loop *loop) {
+  *loop = (struct mill__loop){.poll_fd = -1, .wake_fd = -1};
+  loop->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+  loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint32_t)loop->wake_fd};
+  if (loop->poll_fd < 0 || loop->wake_fd < 0 ||
+      epoll_ctl(loop->poll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) < 0) {
+    mill__loop_fini(loop);
+    return MILL_E_SYSTEM;
+  }
+  return MILL_OK;
+}
+
+void mill__loop_fini(struct mill__loop *loop) {
+  if (loop->poll_fd >= 0)
+    close(loop->poll_fd);
+  if (loop->wake_fd >= 0)
+    close(loop->wake_fd);
+  mill__free(loop->slots);
+  *loop = (struct mill__loop){.poll_fd = -1, .wake_fd = -1};
+}
+
+void mill__loop_wake(struct mill__loop *loop) {
+  uint64_t one = 1;
+  /* EAGAIN: the counter is full, so the loop is awake already. */
+  ssize_t written = write(loop->wake_fd, &one, sizeof one);
+  (void)written;
+}
+
+static int ensure_slot(struct mill__loop *loop, int fd) {
+  if ((size_t)fd < loop->n_slots)
+    return MILL_OK;
+  size_t count = loop->n_slots ? loop->n_slots : 64;
+  while (count <= (size_t)fd)
+    count *= 2;
+  struct mill__loop_slot *slots = mill__realloc(loop->slots, count * sizeof *slots);
+  if (!slots)
+    return MILL_E_NOMEM;
+  memset(slots + loop->n_slots, 0, (count - loop->n_slots) * sizeof *slots);
+  loop->slots = slots;
+  loop->n_slots = count;
+  return MILL_OK;
+}
+
+int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protocol) {
+  int fd = socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  if (fd < 0)
+    return -1;
+  if (ensure_slot(loop, fd)) {
+    close(fd);
+    errno = ENOMEM;
+    return -1;
+  }
+  loop->slots[fd] = (struct mill__loop_slot){.generation = loop->slots[fd].generation + 1,
+                                             .open = true};
+  return fd;
+}
+
+/* ENOENT and EBADF are normal here: libcurl may have closed the descriptor before. */
+static void forget(struct mill__loop *loop, int fd) {
+  if (loop->slots[fd].watched)
+    epoll_ctl(loop->poll_fd, EPOLL_CTL_DEL, fd, NULL);
+  loop->slots[fd].watched = 0;
+  loop->slots[fd].generation++;
+}
+
+void mill__loop_close(struct mill__loop *loop, int fd) {
+  if ((size_t)fd < loop->n_slots) {
+    forget(loop, fd);
+    loop->slots[fd].open = false;
+  }
+  close(fd);
+}
+
+int mill__loop_watch(struct mill__loop *loop, int fd, unsigned what) {
+  int result = ensure_slot(loop, fd);
+  if (result)
+    return result;
+  struct mill__loop_slot *slot = &loop->slots[fd];
+  if (!what) {
+    forget(loop, fd);
+    return MILL_OK;
+  }
+  struct epoll_event event = {
+      .events = (what & MILL__LOOP_READ ? EPOLLIN : 0u) | (what & MILL__LOOP_WRITE ? EPOLLOUT : 0u),
+      .data.u64 = (uint32_t)fd | (uint64_t)slot->generation << 32,
+  };
+  int op = slot->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (epoll_ctl(loop->poll_fd, op, fd, &event) < 0) {
+    /* The number was closed and opened again behind our back: the other operation is right. */
+    op = errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if ((errno != ENOENT && errno != EEXIST) || epoll_ctl(loop->poll_fd, op, fd, &event) < 0)
+      return MILL_E_SYSTEM;
+  }
+  slot->watched = (uint8_t)what;
+  return MILL_OK;
+}
+
+static unsigned what_of(uint32_t events) {
+  return (events & EPOLLIN ? MILL__LOOP_READ : 0u) | (events & EPOLLOUT ? MILL__LOOP_WRITE : 0u) |
+         (events & (EPOLLERR | EPOLLHUP) ? MILL__LOOP_ERROR : 0u);
+}
+
+size_t mill__loop_wait(struct mill__loop *loop, int timeout_ms, struct mill__loop_event *events,
+                       size_t n) {
+  struct epoll_event found[EVENTS_AT_ONCE];
+  int max = n < EVENTS_AT_ONCE ? (int)n : EVENTS_AT_ONCE;
+  int n_found = epoll_wait(loop->poll_fd, found, max, timeout_ms);
+  size_t n_events = 0;
+  for (int i = 0; i < n_found; i++) {
+    int fd = (int)(uint32_t)found[i].data.u64;
+    if (fd == loop->wake_fd) {
+      uint64_t count;
+      ssize_t got = read(loop->wake_fd, &count, sizeof count);
+      (void)got;
+      continue;
+    }
+    events[n_events++] = (struct mill__loop_event){
+        fd, what_of(found[i].events), (uint32_t)(found[i].data.u64 >> 32)};
+  }
+  return n_events;
+}
+
+bool mill__loop_is_stale(const struct mill__loop *loop, const struct mill__loop_event *event) {
+  return loop->slots[event->fd].generation != event->generation;
+}
+
+void mill__loop_after_fork_child(struct mill__loop *loop) {
+  /* No EPOLL_CTL_DEL: the epoll instance is shared with the parent. */
+  for (size_t fd = 0; fd < loop->n_slots; fd++)
+    if (loop->slots[fd].open || loop->slots[fd].watched)
+      close((int)fd);
+  mill__loop_fini(loop);
+}

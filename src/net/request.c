@@ -1,0 +1,227 @@
+/* Checking and copying a request; see request.h. */
+#include "net/request.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/alloc.h"
+
+#define HOST_BYTES 256
+
+void mill_request_init(mill_request *request) {
+  *request = (mill_request){
+      .method = "POST",
+      .format = "openai-chat",
+      .timeouts = {.connect_ms = 10000, .first_chunk_ms = 300000, .idle_ms = 120000},
+      .limits = {.event_bytes = (size_t)64 << 20,
+                 .buffered_bytes = (size_t)1 << 20,
+                 .header_bytes = (size_t)256 << 10,
+                 .json_depth = 512},
+      .max_retries = 2,
+  };
+}
+
+/* ---- checks ----------------------------------------------------------------------------------- */
+
+static bool has_control(const char *text) {
+  for (; *text; text++)
+    if ((unsigned char)*text < 0x20 || *text == 0x7f)
+      return true;
+  return false;
+}
+
+/* RFC 9110, section 5.6.2: token. */
+static bool is_token(const char *text) {
+  static const char extra[] = "!#$%&'*+-.^_`|~";
+  if (!*text)
+    return false;
+  for (; *text; text++)
+    if (!((*text >= '0' && *text <= '9') || (*text >= 'A' && *text <= 'Z') ||
+          (*text >= 'a' && *text <= 'z') || strchr(extra, *text)))
+      return false;
+  return true;
+}
+
+/* RFC 9110, section 5.5: no control character but a tab. */
+static bool is_field_value(const char *text) {
+  for (; *text; text++)
+    if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7f)
+      return false;
+  return true;
+}
+
+static const char *skip_scheme(const char *url) {
+  if (!strncasecmp(url, "http://", 7))
+    return url + 7;
+  if (!strncasecmp(url, "https://", 8))
+    return url + 8;
+  return NULL;
+}
+
+static const char *check_url(const char *url) {
+  if (!url)
+    return "url: is missing";
+  if (has_control(url) || strchr(url, ' '))
+    return "url: has a space or a control character";
+  const char *rest = skip_scheme(url);
+  if (!rest)
+    return "url: must begin with http:// or https://";
+  if (!*rest || strchr("/?#:", *rest))
+    return "url: has no host";
+  return NULL;
+}
+
+static const char *check_headers(const mill_request *request) {
+  for (size_t i = 0; i < request->n_headers; i++) {
+    const mill_header *header = &request->headers[i];
+    if (!header->name || !is_token(header->name))
+      return "headers: a name is not a token (RFC 9110)";
+    if (!header->value || !is_field_value(header->value))
+      return "headers: a value has a control character";
+  }
+  return NULL;
+}
+
+static const char *check_numbers(const mill_request *request) {
+  const mill_timeouts *timeouts = &request->timeouts;
+  if (timeouts->connect_ms < 0 || timeouts->first_chunk_ms < 0 || timeouts->idle_ms < 0 ||
+      timeouts->total_ms < 0)
+    return "timeouts: must not be negative";
+  const mill_limits *limits = &request->limits;
+  if (!limits->event_bytes || !limits->buffered_bytes || !limits->header_bytes ||
+      !limits->json_depth)
+    return "limits: must be positive";
+  return NULL;
+}
+
+static const char *check(const mill_request *request) {
+  const char *why = check_url(request->url);
+  if (!why && (!request->method || !is_token(request->method)))
+    why = "method: is not a token (RFC 9110)";
+  if (!why)
+    why = check_headers(request);
+  if (!why)
+    why = check_numbers(request);
+  if (!why && (!request->format || !mill__dialect_find(request->format)))
+    why = "format: is not one of mill_formats()";
+  if (!why && request->proxy && has_control(request->proxy))
+    why = "proxy: has a control character";
+  return why;
+}
+
+/* ---- the copy --------------------------------------------------------------------------------- */
+
+/* Hands out pieces of one block; the first pass only adds up (block is NULL). */
+struct packer {
+  char *block;
+  size_t used;
+};
+
+static void *pack(struct packer *packer, const void *bytes, size_t len) {
+  if (!bytes)
+    return NULL;
+  char *at = packer->block ? packer->block + packer->used : NULL;
+  if (at)
+    memcpy(at, bytes, len);
+  packer->used += len;
+  return at;
+}
+
+static const char *pack_text(struct packer *packer, const char *text) {
+  return pack(packer, text, text ? strlen(text) + 1 : 0);
+}
+
+static void pack_request(struct packer *packer, const mill_request *from, mill_request *to) {
+  /* The array first: the block's beginning is aligned for it. */
+  mill_header *headers = pack(packer, from->headers, from->n_headers * sizeof *from->headers);
+  for (size_t i = 0; i < from->n_headers; i++) {
+    mill_header header = {pack_text(packer, from->headers[i].name),
+                          pack_text(packer, from->headers[i].value)};
+    if (headers)
+      headers[i] = header;
+  }
+  *to = *from;
+  to->headers = headers;
+  to->url = pack_text(packer, from->url);
+  to->method = pack_text(packer, from->method);
+  to->body = pack(packer, from->body, from->body_len);
+  to->format = NULL; /* stands in `dialect` */
+  to->proxy = pack_text(packer, from->proxy);
+  to->no_proxy = pack_text(packer, from->no_proxy);
+  to->unix_socket = pack_text(packer, from->unix_socket);
+  to->ca_file = pack_text(packer, from->ca_file);
+  to->ca_dir = pack_text(packer, from->ca_dir);
+  to->cert_file = pack_text(packer, from->cert_file);
+  to->key_file = pack_text(packer, from->key_file);
+}
+
+/* "host:port" of a URL in `ret_host`; false where the host is an address or too long for a name. */
+static bool host_and_port(const char *url, char *ret_host, size_t size) {
+  const char *begin = strstr(url, "://");
+  begin = begin ? begin + 3 : url;
+  size_t len = strcspn(begin, "/?#");
+  for (size_t i = len; i > 0; i--)
+    if (begin[i - 1] == '@') { /* user information ends at the last one */
+      begin += i;
+      len -= i;
+      break;
+    }
+  if (!len || len >= size || *begin == '[')
+    return false;
+  memcpy(ret_host, begin, len);
+  ret_host[len] = '\0';
+  char *colon = strrchr(ret_host, ':');
+  unsigned char address[4];
+  if (colon)
+    *colon = '\0';
+  bool numeric = inet_pton(AF_INET, ret_host, address) == 1;
+  if (colon)
+    *colon = ':';
+  return !numeric;
+}
+
+/* The name that this request makes libcurl look up: the proxy's where there is one. */
+static int make_lookup_key(struct mill__request *request) {
+  const mill_request *set = &request->set;
+  char host[HOST_BYTES];
+  const char *url = set->proxy && *set->proxy ? set->proxy : set->url;
+  if (set->unix_socket || !host_and_port(url, host, sizeof host))
+    return MILL_OK;
+  request->lookup_key = mill__strdup(host);
+  return request->lookup_key ? MILL_OK : MILL_E_NOMEM;
+}
+
+int mill__request_init(struct mill__request *request, const mill_request *from,
+                       const char **ret_why) {
+  *request = (struct mill__request){.block = NULL};
+  const char *why = check(from);
+  if (why) {
+    if (ret_why)
+      *ret_why = why;
+    return MILL_E_ARG;
+  }
+  struct packer packer = {NULL, 0};
+  pack_request(&packer, from, &request->set);
+  request->block = mill__malloc(packer.used);
+  if (!request->block)
+    return MILL_E_NOMEM;
+  packer = (struct packer){request->block, 0};
+  pack_request(&packer, from, &request->set);
+  request->dialect = mill__dialect_find(from->format);
+  request->set.stats = mill_stats_ref(from->stats);
+  int result = make_lookup_key(request);
+  if (result)
+    mill__request_fini(request);
+  return result;
+}
+
+void mill__request_fini(struct mill__request *request) {
+  if (!request->block)
+    return;
+  mill_stats_unref(request->set.stats);
+  mill__free(request->lookup_key);
+  mill__free(request->block);
+  *request = (struct mill__request){.block = NULL};
+}

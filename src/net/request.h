@@ -1,0 +1,22 @@
+/*
+ * A checked, deep copy of a mill_request: what a stream works from, on every attempt.
+ * Owns: all its strings, one block. Thread: immutable after init. Errors: MILL_E_ARG with the reason,
+ * MILL_E_NOMEM.
+ */
+#ifndef MILL_NET_REQUEST_H
+#define MILL_NET_REQUEST_H
+
+#include "provider/dialect.h"
+
+struct mill__request {
+  mill_request set;                    /* the caller's fields, pointing into `block` */
+  const struct mill__dialect *dialect;
+  char *lookup_key;                    /* "host:port" of the name to look up; NULL: none is needed */
+  char *block;
+};
+
+int mill__request_init(struct mill__request *request, const mill_request *from,
+                       const char **ret_why);
+void mill__request_fini(struct mill__request *request);
+
+#endif

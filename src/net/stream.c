@@ -1,0 +1,307 @@
+/* The consumer's side of a stream, and what both sides share; see stream.h. */
+#include "net/stream.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "net/engine.h"
+
+static const mill_error NO_ERROR = {.code = MILL_OK, .retry_after_ms = -1, .byte_offset = -1};
+static const mill_error CANCELLED_ERROR = {
+    .code = MILL_E_CANCELLED,
+    .retry_after_ms = -1,
+    .byte_offset = -1,
+    .text = (char[]){"the stream was cancelled"},
+};
+static const mill_error FORKED_ERROR = {
+    .code = MILL_E_FORKED,
+    .retry_after_ms = -1,
+    .byte_offset = -1,
+    .text = (char[]){"this stream was started before fork(): it goes on in the parent process; "
+                     "start a new one here"},
+};
+
+static const mill_error MEMORY_ERROR = {
+    .code = MILL_E_NOMEM,
+    .retry_after_ms = -1,
+    .byte_offset = -1,
+    .text = (char[]){"out of memory while the message was put together"},
+};
+static const mill_error MESSAGE_ERROR = {
+    .code = MILL_E_LIMIT,
+    .retry_after_ms = -1,
+    .byte_offset = -1,
+    .text = (char[]){"the message has more text, choices or tool calls than can be kept"},
+};
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static void free_stream(mill_stream *stream) {
+  mill__queue_fini(&stream->queue);
+  mill__message_fini(&stream->message);
+  mill__transfer_fini(&stream->transfer);
+  mill__response_free(atomic_load(&stream->response));
+  mill__error_fini(&stream->error);
+  mill__request_fini(&stream->request);
+  pthread_mutex_destroy(&stream->lock);
+  mill__engine_unref(stream->engine);
+  mill__free(stream);
+}
+
+void mill__stream_unref(mill_stream *stream) {
+  if (atomic_fetch_sub_explicit(&stream->refs, 1, memory_order_acq_rel) == 1)
+    free_stream(stream);
+}
+
+int mill_stream_start(mill_engine *engine, const mill_request *request, mill_stream **ret_stream,
+                      const char **ret_why) {
+  int state = atomic_load(&engine->state);
+  if (state != MILL__ENGINE_RUNNING)
+    return state == MILL__ENGINE_FORKED ? MILL_E_FORKED : MILL_E_SYSTEM;
+  mill_stream *stream = mill__calloc(1, sizeof *stream);
+  if (!stream)
+    return MILL_E_NOMEM;
+  int result = mill__request_init(&stream->request, request, ret_why);
+  if (result) {
+    mill__free(stream);
+    return result;
+  }
+  stream->engine = mill__engine_ref(engine);
+  stream->started_ns = mill__clock_ns();
+  atomic_init(&stream->refs, 1);
+  atomic_init(&stream->connect_ns, -1);
+  atomic_init(&stream->first_byte_ns, -1);
+  atomic_init(&stream->first_chunk_ns, -1);
+  atomic_init(&stream->total_ns, -1);
+  mill__queue_init(&stream->queue);
+  mill__message_init(&stream->message);
+  mill__transfer_init(&stream->transfer);
+  mill__error_init(&stream->error);
+  mill__list_init(&stream->ready);
+  pthread_mutex_init(&stream->lock, NULL);
+  mill__engine_post(engine, stream, MILL__COMMAND_START);
+  *ret_stream = stream;
+  return MILL_OK;
+}
+
+void mill_stream_free(mill_stream *stream) {
+  if (!stream)
+    return;
+  if (!mill__engine_is_forked(stream->engine)) {
+    mill__waiter_detach(stream);
+    if (!atomic_load(&stream->ended))
+      mill__engine_post(stream->engine, stream, MILL__COMMAND_CANCEL);
+  }
+  mill__stream_unref(stream);
+}
+
+void mill_stream_cancel(mill_stream *stream) {
+  if (atomic_load(&stream->finished) || atomic_exchange(&stream->cancelled, true) ||
+      mill__engine_is_forked(stream->engine))
+    return;
+  mill__stream_notify(stream, MILL__ARMED_DATA);
+  if (!atomic_load(&stream->ended))
+    mill__engine_post(stream->engine, stream, MILL__COMMAND_CANCEL);
+}
+
+/* ---- both sides ------------------------------------------------------------------------------- */
+
+void mill__stream_notify(mill_stream *stream, int what) {
+  /*
+   * A read-modify-write of `armed` on both sides: either the consumer, which arms and then looks,
+   * sees what was published before this, or this sees it armed.
+   */
+  if (what == MILL__ARMED_DATA) {
+    if (atomic_exchange(&stream->armed, MILL__ARMED_NO) == MILL__ARMED_NO)
+      return;
+  } else {
+    int expected = what;
+    if (!atomic_compare_exchange_strong(&stream->armed, &expected, MILL__ARMED_NO))
+      return;
+  }
+  mill_engine *engine = stream->engine;
+  mill__stats_add(&engine->stats->wakeups, 1);
+  if (stream->request.set.stats)
+    mill__stats_add(&stream->request.set.stats->wakeups, 1);
+  pthread_mutex_lock(&stream->lock);
+  mill__waiter_notify_locked(stream);
+  pthread_mutex_unlock(&stream->lock);
+}
+
+void mill__stream_publish_end(mill_stream *stream, mill_error *error) {
+  mill__error_move(&stream->error, error);
+  atomic_store(&stream->total_ns, mill__clock_ns() - stream->started_ns);
+  atomic_store(&stream->ended, true);
+}
+
+/* ---- taking chunks ---------------------------------------------------------------------------- */
+
+/* The consumer is done with the record it read: it leaves the queue, which may start the transfer. */
+static void release_record(mill_stream *stream) {
+  if (!stream->holds_record)
+    return;
+  stream->holds_record = false;
+  size_t left = mill__queue_pop(&stream->queue);
+  if (left <= stream->request.set.limits.buffered_bytes / 4 && atomic_load(&stream->paused) &&
+      atomic_exchange(&stream->paused, false))
+    mill__engine_post(stream->engine, stream, MILL__COMMAND_RESUME);
+}
+
+/* Open the next record: MILL_OK, MILL_AGAIN, or MILL_END when the loop has ended and all is read. */
+static int open_record(mill_stream *stream) {
+  release_record(stream);
+  bool ended = atomic_load(&stream->ended); /* before the look: nothing comes after it */
+  void *record = mill__queue_peek(&stream->queue);
+  if (!record)
+    return ended ? MILL_END : MILL_AGAIN;
+  struct mill__meta meta;
+  mill__record_open(&stream->reader, record, &stream->event, &meta);
+  stream->holds_record = true;
+  return mill__message_meta(&stream->message, &meta);
+}
+
+static int read_delta(mill_stream *stream, mill_chunk *ret_chunk) {
+  mill__record_next(&stream->reader, ret_chunk);
+  ret_chunk->event = stream->event;
+  return mill__message_add(&stream->message, ret_chunk);
+}
+
+/* The message could not take a chunk: nothing after it would be right. */
+static int give_up(mill_stream *stream, int code) {
+  stream->outcome = code == MILL_E_NOMEM ? &MEMORY_ERROR : &MESSAGE_ERROR;
+  mill_stream_cancel(stream);
+  atomic_store(&stream->finished, true);
+  return code;
+}
+
+/* Tell the consumer the end: the error once, MILL_END after it. */
+static int tell_end(mill_stream *stream, const mill_error *outcome) {
+  if (stream->outcome)
+    return MILL_END;
+  stream->outcome = outcome;
+  atomic_store(&stream->finished, true);
+  return outcome->code ? outcome->code : MILL_END;
+}
+
+/* An end that does not wait for the queue; NULL: none. */
+static const mill_error *hard_end(mill_stream *stream) {
+  if (mill__engine_is_forked(stream->engine))
+    return &FORKED_ERROR;
+  return atomic_load(&stream->cancelled) ? &CANCELLED_ERROR : NULL;
+}
+
+int mill_stream_next(mill_stream *stream, mill_chunk *ret_chunk) {
+  const mill_error *outcome = stream->outcome ? stream->outcome : hard_end(stream);
+  if (outcome)
+    return tell_end(stream, outcome);
+  for (;;) {
+    int result;
+    if (stream->holds_record && stream->reader.left) {
+      result = read_delta(stream, ret_chunk);
+      return result ? give_up(stream, result) : MILL_OK;
+    }
+    result = open_record(stream);
+    if (result == MILL_END)
+      return tell_end(stream, &stream->error);
+    if (result)
+      return result < 0 ? give_up(stream, result) : result;
+  }
+}
+
+int mill_stream_next_event(mill_stream *stream, mill_event *ret_event) {
+  const mill_error *outcome = stream->outcome ? stream->outcome : hard_end(stream);
+  if (outcome)
+    return tell_end(stream, outcome);
+  int result = open_record(stream);
+  if (result == MILL_END)
+    return tell_end(stream, &stream->error);
+  mill_chunk chunk;
+  while (!result && stream->reader.left)
+    result = read_delta(stream, &chunk);
+  if (result)
+    return result < 0 ? give_up(stream, result) : result;
+  *ret_event = stream->event;
+  return MILL_OK;
+}
+
+bool mill_stream_ready(mill_stream *stream) {
+  if (stream->outcome || hard_end(stream) || (stream->holds_record && stream->reader.left))
+    return true;
+  release_record(stream);
+  return atomic_load(&stream->ended) || mill__queue_peek(&stream->queue);
+}
+
+bool mill_stream_has_chunk(mill_stream *stream) {
+  if (stream->outcome || hard_end(stream))
+    return false;
+  while (!stream->holds_record || !stream->reader.left) /* pass over events without chunks */
+    if (open_record(stream) != MILL_OK)
+      return false;
+  return true;
+}
+
+/* ---- waiting ---------------------------------------------------------------------------------- */
+
+static bool response_ready(mill_stream *stream) {
+  return stream->outcome || hard_end(stream) || atomic_load(&stream->ended) ||
+         atomic_load(&stream->response);
+}
+
+bool mill__stream_has(mill_stream *stream, enum mill_wait what) {
+  return what == MILL_WAIT_RESPONSE ? response_ready(stream) : mill_stream_ready(stream);
+}
+
+static int wait_for(mill_stream *stream, enum mill_wait what, int64_t timeout_ms) {
+  mill_waiter *waiter;
+  int result = mill_waiter_of_thread(&waiter);
+  if (result)
+    return result;
+  if (mill_waiter_arm(waiter, stream, what, stream) == MILL_END)
+    return MILL_OK;
+  mill_waiter_wait(waiter, timeout_ms);
+  mill_waiter_disarm(waiter, stream);
+  return mill__stream_has(stream, what) ? MILL_OK : MILL_AGAIN;
+}
+
+int mill_stream_wait(mill_stream *stream, int64_t timeout_ms) {
+  return wait_for(stream, MILL_WAIT_CHUNK, timeout_ms);
+}
+
+int mill_stream_wait_response(mill_stream *stream, int64_t timeout_ms) {
+  return wait_for(stream, MILL_WAIT_RESPONSE, timeout_ms);
+}
+
+/* ---- facts ------------------------------------------------------------------------------------ */
+
+const mill_error *mill_stream_error(mill_stream *stream) {
+  if (stream->outcome)
+    return stream->outcome;
+  const mill_error *hard = hard_end(stream);
+  if (hard)
+    return hard;
+  return atomic_load(&stream->ended) ? &stream->error : &NO_ERROR;
+}
+
+int mill_stream_message(mill_stream *stream, mill_message *ret_message) {
+  return mill__message_view(&stream->message, ret_message);
+}
+
+void mill_stream_response(mill_stream *stream, mill_response *ret_response) {
+  const struct mill__response *response = atomic_load(&stream->response);
+  *ret_response = (mill_response){.status = 0};
+  if (response)
+    *ret_response = (mill_response){response->status, response->http_version,
+                                    mill__buf_slice(&response->headers)};
+}
+
+void mill_stream_timing(mill_stream *stream, mill_timing *ret_timing) {
+  *ret_timing = (mill_timing){
+      .connect_ns = atomic_load(&stream->connect_ns),
+      .first_byte_ns = atomic_load(&stream->first_byte_ns),
+      .first_chunk_ns = atomic_load(&stream->first_chunk_ns),
+      .total_ns = atomic_load(&stream->total_ns),
+      .chunks = atomic_load(&stream->chunks),
+      .retries = atomic_load(&stream->retries),
+  };
+}

@@ -1,0 +1,565 @@
+/* What the engine does for one stream; see transfer.h. */
+#include "net/transfer.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "net/engine.h"
+#include "net/retry.h"
+
+void mill__transfer_init(struct mill__transfer *transfer) {
+  mill__list_init(&transfer->link);
+  mill__list_init(&transfer->touched);
+  mill__timer_init(&transfer->timer);
+  mill__resolve_node_init(&transfer->resolve);
+  mill__buf_init(&transfer->body, MILL__ERROR_BODY_BYTES);
+  mill__error_init(&transfer->failure);
+  transfer->attempt_ns = transfer->sent_ns = transfer->last_event_ns = -1;
+  transfer->last_chunk_ns = -1;
+}
+
+static void reset_attempt(struct mill__transfer *transfer) {
+  mill__decoder_free(transfer->decoder);
+  mill__response_free(transfer->head);
+  mill__buf_fini(&transfer->body);
+  mill__error_fini(&transfer->failure);
+  transfer->decoder = NULL;
+  transfer->head = NULL;
+  transfer->skip = transfer->drained = 0;
+  transfer->suspended = false;
+  transfer->attempt_ns = transfer->sent_ns = transfer->last_event_ns = -1;
+}
+
+void mill__transfer_fini(struct mill__transfer *transfer) {
+  reset_attempt(transfer);
+}
+
+static void count(mill_stream *stream, size_t offset, uint64_t n) {
+  mill_stats *sets[] = {stream->engine->stats, stream->request.set.stats};
+  for (size_t i = 0; i < 2; i++)
+    if (sets[i])
+      mill__stats_add((atomic_uint_fast64_t *)((char *)sets[i] + offset), n);
+}
+
+#define COUNT(stream, field, n) count(stream, offsetof(mill_stats, field), n)
+
+static void observe(mill_stream *stream, size_t offset, int64_t duration_ns) {
+  mill_stats *sets[] = {stream->engine->stats, stream->request.set.stats};
+  for (size_t i = 0; i < 2; i++)
+    if (sets[i])
+      mill__stats_observe((atomic_uint_fast64_t *)((char *)sets[i] + offset), duration_ns);
+}
+
+/* ---- clocks ----------------------------------------------------------------------------------- */
+
+static void consider(int64_t *deadline, enum mill_phase *phase, int64_t begin_ns, int64_t limit_ms,
+                     enum mill_phase candidate) {
+  if (begin_ns < 0 || limit_ms <= 0)
+    return;
+  int64_t limit_ns = limit_ms > INT64_MAX / 2 / MILL_NS_PER_MS ? INT64_MAX / 2
+                                                              : limit_ms * MILL_NS_PER_MS;
+  if (limit_ns < *deadline - begin_ns) {
+    *deadline = begin_ns + limit_ns;
+    *phase = candidate;
+  }
+}
+
+/* The next moment at which something must happen to this stream, and which clock it is of. */
+static int64_t next_deadline(const mill_stream *stream, enum mill_phase *ret_phase) {
+  const struct mill__transfer *transfer = &stream->transfer;
+  const mill_timeouts *timeouts = &stream->request.set.timeouts;
+  int64_t deadline = INT64_MAX;
+  *ret_phase = MILL_PHASE_NONE;
+  if (transfer->state == MILL__TRANSFER_DRAINING || transfer->state == MILL__TRANSFER_BACKOFF)
+    deadline = transfer->until_ns;
+  if (transfer->published)
+    return deadline;
+  consider(&deadline, ret_phase, stream->started_ns, timeouts->total_ms, MILL_PHASE_TOTAL);
+  if (transfer->state == MILL__TRANSFER_BACKOFF || transfer->state == MILL__TRANSFER_DRAINING)
+    return deadline;
+  if (transfer->sent_ns < 0)
+    consider(&deadline, ret_phase, transfer->attempt_ns, timeouts->connect_ms, MILL_PHASE_CONNECT);
+  else if (transfer->last_event_ns < 0)
+    consider(&deadline, ret_phase, transfer->sent_ns, timeouts->first_chunk_ms,
+             MILL_PHASE_FIRST_CHUNK);
+  else if (!transfer->suspended) /* a full queue is the consumer's pause, not the server's */
+    consider(&deadline, ret_phase, transfer->last_event_ns, timeouts->idle_ms, MILL_PHASE_IDLE);
+  return deadline;
+}
+
+/*
+ * Make sure that the timer fires in time. It may fire early: events move the idle deadline without
+ * touching the timer, and mill__transfer_on_timer looks again.
+ */
+static int arm_timer(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  enum mill_phase phase;
+  int64_t deadline = next_deadline(stream, &phase);
+  if (transfer->timer.slot && transfer->timer.deadline_ns <= deadline)
+    return MILL_OK;
+  return mill__timer_set(&stream->engine->timers, &transfer->timer, deadline);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+/* Let the consumer see the end. `error` is moved; its code is MILL_OK for a success. */
+static void publish(mill_stream *stream, mill_error *error) {
+  struct mill__transfer *transfer = &stream->transfer;
+  transfer->published = true;
+  if (transfer->head && transfer->head->complete) {
+    transfer->head->older = atomic_load(&stream->response);
+    atomic_store(&stream->response, transfer->head);
+    transfer->head = NULL;
+  }
+  COUNT(stream, streams_open, (uint64_t)-1);
+  if (error->code == MILL_OK)
+    COUNT(stream, streams_ok, 1);
+  else if (error->code == MILL_E_CANCELLED)
+    COUNT(stream, streams_cancelled, 1);
+  else
+    COUNT(stream, streams_failed, 1);
+  mill__stream_publish_end(stream, error);
+  mill__engine_touch(stream->engine, stream);
+}
+
+/* The engine's work for this stream is over. */
+static void done(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  mill_engine *engine = stream->engine;
+  transfer->state = MILL__TRANSFER_DONE;
+  mill__timer_clear(&engine->timers, &transfer->timer);
+  mill__list_remove(&transfer->link);
+  mill__decoder_free(transfer->decoder);
+  transfer->decoder = NULL;
+  mill__buf_fini(&transfer->body);
+  mill__engine_transfer_done(engine, stream);
+}
+
+static void stop_exchange(mill_stream *stream) {
+  struct mill__list released;
+  mill__list_init(&released);
+  mill__http_stop(stream);
+  mill__resolve_leave(&stream->transfer.resolve, &released);
+  mill__engine_release(stream->engine, &released);
+}
+
+/* A record that was held back because it might have been retried. */
+static void queue_withheld(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (transfer->queued || !transfer->decoder || !transfer->body.len)
+    return;
+  mill_event event = {.type = {"", 0}, .data = mill__buf_slice(&transfer->body), .id = {"", 0}};
+  struct mill__meta meta = {{"", 0}, {"", 0}, {"", 0}};
+  /* Without memory the error alone tells what happened. */
+  mill__record_put(&stream->queue, &event, &meta, NULL, 0);
+}
+
+static int64_t total_left_ms(const mill_stream *stream) {
+  int64_t total_ms = stream->request.set.timeouts.total_ms;
+  if (!total_ms)
+    return -1;
+  int64_t used_ms = (mill__clock_ns() - stream->started_ns) / MILL_NS_PER_MS;
+  return used_ms < total_ms ? total_ms - used_ms : 0;
+}
+
+/* The attempt failed or succeeded: try again or end. `error` is moved or freed. */
+static void attempt_over(mill_stream *stream, mill_error *error) {
+  struct mill__transfer *transfer = &stream->transfer;
+  stop_exchange(stream);
+  int64_t delay_ms = -1;
+  if (error->code && !transfer->queued && !transfer->published)
+    delay_ms = mill__retry_delay_ms(transfer->attempt, stream->request.set.max_retries, error,
+                                    total_left_ms(stream), mill__engine_random(stream->engine));
+  if (delay_ms >= 0) {
+    mill__error_fini(error);
+    reset_attempt(transfer);
+    transfer->attempt++;
+    atomic_store(&stream->retries, transfer->attempt);
+    COUNT(stream, retries, 1);
+    transfer->state = MILL__TRANSFER_BACKOFF;
+    transfer->until_ns = mill__clock_ns() + delay_ms * MILL_NS_PER_MS;
+    arm_timer(stream); /* the timer is in the heap: this cannot fail */
+    return;
+  }
+  if (!transfer->published) {
+    queue_withheld(stream);
+    publish(stream, error);
+  }
+  mill__error_fini(error);
+  done(stream);
+}
+
+static void fail(mill_stream *stream, int code, const char *text) {
+  mill_error error;
+  mill__error_init(&error);
+  mill__error_set(&error, code, "%s", text);
+  attempt_over(stream, &error);
+}
+
+/* ---- attempts --------------------------------------------------------------------------------- */
+
+static void begin_exchange(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  transfer->state = MILL__TRANSFER_ACTIVE;
+  int result = mill__response_new(stream->request.set.limits.header_bytes, &transfer->head);
+  if (!result)
+    result = mill__http_start(stream);
+  if (result)
+    fail(stream, result, result == MILL_E_NOMEM ? "out of memory while the request was set up"
+                                                : "libcurl did not accept the request");
+}
+
+static void begin_attempt(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  transfer->attempt_ns = mill__clock_ns();
+  transfer->state = MILL__TRANSFER_LOOKUP;
+  if (arm_timer(stream)) {
+    fail(stream, MILL_E_NOMEM, "out of memory while the request was set up");
+    return;
+  }
+  mill__transfer_lookup_over(stream);
+}
+
+void mill__transfer_lookup_over(mill_stream *stream) {
+  int result = MILL_OK;
+  if (stream->request.lookup_key)
+    result = mill__resolve_enter(&stream->engine->resolve, stream->request.lookup_key,
+                                 &stream->transfer.resolve, stream->engine->now_ns);
+  if (result == MILL_OK)
+    begin_exchange(stream);
+  else if (result != MILL_AGAIN)
+    fail(stream, result, "out of memory while the request was set up");
+}
+
+void mill__transfer_start(mill_stream *stream) {
+  COUNT(stream, streams_started, 1);
+  COUNT(stream, streams_open, 1);
+  mill__list_append(&stream->engine->transfers, &stream->transfer.link);
+  begin_attempt(stream);
+}
+
+void mill__transfer_cancel(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (transfer->state == MILL__TRANSFER_DONE)
+    return;
+  stop_exchange(stream);
+  if (!transfer->published) {
+    mill_error error;
+    mill__error_init(&error);
+    mill__error_set(&error, MILL_E_CANCELLED, "the stream was cancelled");
+    publish(stream, &error);
+  }
+  done(stream);
+}
+
+void mill__transfer_resume(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (transfer->state == MILL__TRANSFER_DONE || !transfer->suspended)
+    return;
+  transfer->suspended = false;
+  transfer->last_event_ns = stream->engine->now_ns;
+  arm_timer(stream);
+  mill__http_resume(stream);
+}
+
+static const char *const TIMEOUT_ADVICE[] = {
+    [MILL_PHASE_NONE] = "",
+    [MILL_PHASE_CONNECT] = "check the address and the network, or raise timeout.connect",
+    [MILL_PHASE_FIRST_CHUNK] = "the server took the request and sent no event; raise "
+                               "timeout.first_chunk for slow models",
+    [MILL_PHASE_IDLE] = "the server stopped sending events; raise timeout.idle if that is normal",
+    [MILL_PHASE_TOTAL] = "raise timeout.total, or leave it out",
+};
+
+void mill__transfer_on_timer(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  enum mill_phase phase;
+  int64_t deadline = next_deadline(stream, &phase);
+  if (deadline > mill__clock_ns()) {
+    mill__timer_set(&stream->engine->timers, &transfer->timer, deadline);
+    return;
+  }
+  if (phase == MILL_PHASE_NONE && transfer->state == MILL__TRANSFER_BACKOFF) {
+    begin_attempt(stream);
+    return;
+  }
+  mill_error error;
+  mill__error_init(&error);
+  if (phase == MILL_PHASE_NONE) { /* the drain took long enough */
+    mill__http_outcome(stream, 0, &error);
+  } else {
+    const mill_timeouts *timeouts = &stream->request.set.timeouts;
+    const int64_t limits_ms[] = {0, timeouts->connect_ms, timeouts->first_chunk_ms,
+                                 timeouts->idle_ms, timeouts->total_ms};
+    mill__error_set(&error, MILL_E_TIMEOUT, "the %s timeout of %.3g s was reached: %s",
+                    mill_phase_name(phase), (double)limits_ms[phase] / 1000,
+                    TIMEOUT_ADVICE[phase]);
+    error.phase = phase;
+  }
+  attempt_over(stream, &error);
+}
+
+/* Those that waited for this stream's look-up share its failure, each with its own retries. */
+static void fail_waiting(mill_stream *stream, const mill_error *error) {
+  struct mill__list waiting, *link;
+  mill__list_init(&waiting);
+  mill__resolve_done(&stream->transfer.resolve, false, stream->engine->now_ns, &waiting);
+  while ((link = mill__list_pop(&waiting))) {
+    mill_stream *other = MILL__CONTAINER(link, mill_stream, transfer.resolve.link);
+    mill_error copy;
+    mill__error_init(&copy);
+    mill__error_set(&copy, error->code, "%s", error->text ? error->text : "");
+    mill__error_set_kind(&copy, "dns", 3);
+    attempt_over(other, &copy);
+  }
+}
+
+void mill__transfer_on_done(mill_stream *stream, int curl_code) {
+  mill_error error;
+  mill__error_init(&error);
+  mill__http_outcome(stream, curl_code, &error);
+  if (error.code == MILL_E_CONNECT && error.kind && !strcmp(error.kind, "dns"))
+    fail_waiting(stream, &error);
+  attempt_over(stream, &error);
+}
+
+/* ---- the connection --------------------------------------------------------------------------- */
+
+void mill__transfer_on_socket(mill_stream *stream) {
+  struct mill__list released;
+  mill__list_init(&released);
+  COUNT(stream, connections, 1);
+  mill__resolve_done(&stream->transfer.resolve, true, stream->engine->now_ns, &released);
+  mill__engine_release(stream->engine, &released);
+}
+
+void mill__transfer_on_sent(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  struct mill__list released;
+  mill__list_init(&released);
+  mill__resolve_leave(&transfer->resolve, &released); /* a connection was used again */
+  mill__engine_release(stream->engine, &released);
+  transfer->sent_ns = mill__clock_ns();
+  if (atomic_load(&stream->connect_ns) < 0)
+    atomic_store(&stream->connect_ns, transfer->sent_ns - stream->started_ns);
+  COUNT(stream, bytes_out, stream->request.set.body_len);
+  arm_timer(stream);
+}
+
+/* ---- the answer's head ------------------------------------------------------------------------ */
+
+static bool stop_with(mill_stream *stream, int code, const char *why) {
+  mill__error_set(&stream->transfer.failure, code, "%s", why);
+  return false;
+}
+
+static bool is_accepted(const char *const *types, mill_slice type) {
+  for (; *types; types++)
+    if (mill__slice_equals_nocase(type, *types))
+      return true;
+  return false;
+}
+
+static int on_event(void *ctx, const mill_event *event, const struct mill__meta *meta,
+                    const struct mill__delta *deltas, size_t n_deltas);
+
+static void on_comment(void *ctx) {
+  mill_stream *stream = ctx;
+  struct mill__transfer *transfer = &stream->transfer;
+  if (stream->request.set.timeouts.idle_counts_comments && transfer->last_event_ns >= 0)
+    transfer->last_event_ns = stream->engine->now_ns;
+}
+
+/* The head is whole: what follows is a stream to decode, or a body to read for an error. */
+static bool on_head(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  const struct mill__response *head = transfer->head;
+  const struct mill__dialect *dialect = stream->request.dialect;
+  mill_slice type = mill__response_media_type(head);
+  mill_slice encoding = mill__response_field(head, "Content-Encoding");
+  if (head->status >= 300)
+    return true;
+  if (type.len && !is_accepted(dialect->content_types, type))
+    return true;
+  if (encoding.len && !stream->request.set.compression &&
+      !mill__slice_equals_nocase(encoding, "identity"))
+    return stop_with(stream, MILL_E_PROTOCOL,
+                     "the server sent a compressed body that was not asked for");
+  struct mill__sink sink = {on_event, on_comment, stream};
+  if (mill__decoder_new(dialect, &stream->request.set.limits, &sink, &transfer->decoder))
+    return stop_with(stream, MILL_E_NOMEM, "out of memory while the answer began");
+  transfer->head->older = atomic_load(&stream->response);
+  atomic_store(&stream->response, transfer->head);
+  transfer->head = NULL;
+  mill__stream_notify(stream, MILL__ARMED_RESPONSE);
+  return true;
+}
+
+bool mill__transfer_on_head_line(mill_stream *stream, const char *line, size_t len) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (!transfer->head) /* a trailer */
+    return true;
+  if (atomic_load(&stream->first_byte_ns) < 0)
+    atomic_store(&stream->first_byte_ns, mill__clock_ns() - stream->started_ns);
+  bool was_complete = transfer->head->complete;
+  int result = mill__response_line(transfer->head, line, len);
+  if (result)
+    return stop_with(stream, result,
+                     transfer->head->why ? transfer->head->why : mill_error_text(result));
+  return was_complete || !transfer->head->complete || on_head(stream);
+}
+
+/* ---- the answer's body ------------------------------------------------------------------------ */
+
+/* The queue is full: stop here, unless the consumer has drained it in this moment. */
+static int suspend(mill_stream *stream) {
+  size_t limit = stream->request.set.limits.buffered_bytes;
+  atomic_store(&stream->paused, true);
+  if (mill__queue_bytes(&stream->queue) <= limit / 4) {
+    atomic_store(&stream->paused, false); /* a resume posted meanwhile finds nothing to do */
+    return MILL_OK;
+  }
+  stream->transfer.suspended = true;
+  COUNT(stream, pauses, 1);
+  return MILL_AGAIN;
+}
+
+/* An error as the first thing in a stream may be retried: the consumer must not see its event yet. */
+static bool withhold(mill_stream *stream, const mill_event *event) {
+  struct mill__transfer *transfer = &stream->transfer;
+  const struct mill__provider_error *error = mill__decoder_provider_error(transfer->decoder);
+  return error->seen && !transfer->queued && event->data.len &&
+         mill__buf_append(&transfer->body, event->data.ptr, event->data.len) == MILL_OK;
+}
+
+static int on_event(void *ctx, const mill_event *event, const struct mill__meta *meta,
+                    const struct mill__delta *deltas, size_t n_deltas) {
+  mill_stream *stream = ctx;
+  struct mill__transfer *transfer = &stream->transfer;
+  transfer->last_event_ns = stream->engine->now_ns;
+  transfer->new_events++;
+  if (withhold(stream, event))
+    return MILL_OK;
+  int result = mill__record_put(&stream->queue, event, meta, deltas, n_deltas);
+  if (result)
+    return result;
+  transfer->queued = true;
+  transfer->new_chunks += n_deltas;
+  if (mill__queue_bytes(&stream->queue) < stream->request.set.limits.buffered_bytes)
+    return MILL_OK;
+  return suspend(stream);
+}
+
+/* Bring the counters up to date once for a piece of the body, not for each event. */
+static void count_piece(mill_stream *stream, size_t len) {
+  struct mill__transfer *transfer = &stream->transfer;
+  COUNT(stream, bytes_in, len);
+  if (transfer->new_events)
+    COUNT(stream, events, transfer->new_events);
+  if (transfer->new_chunks) {
+    COUNT(stream, chunks, transfer->new_chunks);
+    atomic_fetch_add(&stream->chunks, transfer->new_chunks);
+    int64_t now_ns = mill__clock_ns();
+    if (transfer->last_chunk_ns < 0) {
+      atomic_store(&stream->first_chunk_ns, now_ns - stream->started_ns);
+      observe(stream, offsetof(mill_stats, first_chunk_us), now_ns - stream->started_ns);
+    } else {
+      observe(stream, offsetof(mill_stats, inter_chunk_us), now_ns - transfer->last_chunk_ns);
+    }
+    transfer->last_chunk_ns = now_ns;
+  }
+  if (transfer->new_events)
+    mill__engine_touch(stream->engine, stream);
+  transfer->new_events = transfer->new_chunks = 0;
+}
+
+static void begin_drain(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  transfer->state = MILL__TRANSFER_DRAINING;
+  transfer->until_ns = mill__clock_ns() + MILL__ENGINE_DRAIN_MS * MILL_NS_PER_MS;
+  mill__timer_set(&stream->engine->timers, &transfer->timer, transfer->until_ns);
+}
+
+/* The terminator came: the consumer needs nothing more, but the connection is worth the rest. */
+static void on_terminator(mill_stream *stream) {
+  mill_error error;
+  mill__error_init(&error);
+  mill__http_outcome(stream, 0, &error);
+  /* An error that may be retried waits for the end of the exchange, see attempt_over. */
+  if (!error.code || stream->transfer.queued)
+    publish(stream, &error);
+  mill__error_fini(&error);
+  begin_drain(stream);
+}
+
+static bool decode_failed(mill_stream *stream, int code) {
+  struct mill__transfer *transfer = &stream->transfer;
+  uint64_t offset = mill__decoder_error_offset(transfer->decoder);
+  switch (code) {
+  case MILL_E_PROVIDER: /* http_outcome reads it from the decoder */
+    break;
+  case MILL_E_PROTOCOL:
+    mill__error_set(&transfer->failure, code,
+                    "the event at byte %" PRIu64 " of the answer is not valid JSON; "
+                    "chunks before it are whole",
+                    offset);
+    transfer->failure.byte_offset = (int64_t)offset;
+    break;
+  case MILL_E_LIMIT:
+    mill__error_set(&transfer->failure, code,
+                    "the event at byte %" PRIu64 " of the answer is larger or deeper than allowed; "
+                    "raise limits.event_bytes or limits.json_depth if that is meant",
+                    offset);
+    break;
+  default:
+    mill__error_set(&transfer->failure, code, "%s while an event was read", mill_error_text(code));
+  }
+  return false;
+}
+
+static enum mill__body_verdict decode(mill_stream *stream, const char *bytes, size_t len) {
+  struct mill__transfer *transfer = &stream->transfer;
+  size_t skip = transfer->skip < len ? transfer->skip : len;
+  transfer->skip -= skip;
+  size_t consumed = 0;
+  int result = mill__decoder_feed(transfer->decoder, bytes + skip, len - skip, &consumed);
+  count_piece(stream, consumed);
+  if (result == MILL_AGAIN) {
+    /* libcurl hands the whole piece out again when the body goes on. */
+    transfer->skip = skip + consumed;
+    return MILL__BODY_PAUSE;
+  }
+  if (result && !decode_failed(stream, result))
+    return MILL__BODY_ABORT;
+  const struct mill__provider_error *error = mill__decoder_provider_error(transfer->decoder);
+  if (transfer->state == MILL__TRANSFER_ACTIVE) {
+    if (mill__decoder_terminated(transfer->decoder))
+      on_terminator(stream);
+    else if (error->seen)
+      begin_drain(stream); /* usage and a terminator may still follow the error */
+    else
+      arm_timer(stream);
+  } else if (!transfer->published && mill__decoder_terminated(transfer->decoder)) {
+    on_terminator(stream);
+  }
+  return MILL__BODY_TAKEN;
+}
+
+enum mill__body_verdict mill__transfer_on_body(mill_stream *stream, const char *bytes, size_t len) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (transfer->published || (transfer->state == MILL__TRANSFER_DRAINING && transfer->decoder &&
+                              mill__decoder_terminated(transfer->decoder))) {
+    transfer->drained += len;
+    return transfer->drained > MILL__ENGINE_DRAIN_BYTES ? MILL__BODY_ABORT : MILL__BODY_TAKEN;
+  }
+  if (transfer->decoder)
+    return decode(stream, bytes, len);
+  size_t room = transfer->body.cap - transfer->body.len;
+  COUNT(stream, bytes_in, len);
+  if (mill__buf_append(&transfer->body, bytes, len < room ? len : room))
+    return MILL__BODY_ABORT;
+  return len > room ? MILL__BODY_ABORT : MILL__BODY_TAKEN;
+}

@@ -1,0 +1,200 @@
+/*
+ * Waiters: streams that became ready, behind one eventfd.
+ * Locks: a stream's lock is taken before its waiter's. The eventfd is readable exactly while the
+ * ready list is not empty; both change under the waiter's lock.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "net/stream.h"
+
+struct mill_waiter {
+  atomic_uint refs; /* the owner's, and one for each attached stream */
+  unsigned generation; /* of the process, see fork_generation */
+  int fd;
+  pthread_mutex_t lock;
+  struct mill__list ready; /* guarded by lock */
+};
+
+static atomic_uint fork_generation;
+
+int mill_waiter_new(mill_waiter **ret_waiter) {
+  mill_waiter *waiter = mill__calloc(1, sizeof *waiter);
+  if (!waiter)
+    return MILL_E_NOMEM;
+  waiter->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (waiter->fd < 0) {
+    mill__free(waiter);
+    return MILL_E_SYSTEM;
+  }
+  atomic_init(&waiter->refs, 1);
+  waiter->generation = atomic_load(&fork_generation);
+  pthread_mutex_init(&waiter->lock, NULL);
+  mill__list_init(&waiter->ready);
+  *ret_waiter = waiter;
+  return MILL_OK;
+}
+
+static void unref(mill_waiter *waiter) {
+  if (atomic_fetch_sub(&waiter->refs, 1) != 1)
+    return;
+  close(waiter->fd);
+  pthread_mutex_destroy(&waiter->lock);
+  mill__free(waiter);
+}
+
+void mill_waiter_free(mill_waiter *waiter) {
+  if (waiter)
+    unref(waiter); /* streams still attached keep it until they leave */
+}
+
+int mill_waiter_fd(const mill_waiter *waiter) {
+  return waiter->fd;
+}
+
+/* ---- the stream's side ------------------------------------------------------------------------ */
+
+void mill__waiter_notify_locked(mill_stream *stream) {
+  mill_waiter *waiter = stream->waiter;
+  if (!waiter)
+    return;
+  pthread_mutex_lock(&waiter->lock);
+  if (!stream->listed) {
+    bool was_empty = mill__list_empty(&waiter->ready);
+    mill__list_append(&waiter->ready, &stream->ready);
+    stream->listed = true;
+    uint64_t one = 1;
+    if (was_empty) {
+      ssize_t written = write(waiter->fd, &one, sizeof one);
+      (void)written;
+    }
+  }
+  pthread_mutex_unlock(&waiter->lock);
+}
+
+/* Take a stream out of the ready list. waiter->lock is held. */
+static void unlist_locked(mill_waiter *waiter, mill_stream *stream) {
+  if (!stream->listed)
+    return;
+  mill__list_remove(&stream->ready);
+  stream->listed = false;
+  uint64_t count;
+  if (mill__list_empty(&waiter->ready)) {
+    ssize_t got = read(waiter->fd, &count, sizeof count);
+    (void)got;
+  }
+}
+
+/* stream->lock is held. */
+static void detach_locked(mill_stream *stream) {
+  mill_waiter *waiter = stream->waiter;
+  if (!waiter)
+    return;
+  pthread_mutex_lock(&waiter->lock);
+  unlist_locked(waiter, stream);
+  pthread_mutex_unlock(&waiter->lock);
+  stream->waiter = NULL;
+  unref(waiter);
+}
+
+void mill__waiter_detach(mill_stream *stream) {
+  pthread_mutex_lock(&stream->lock);
+  detach_locked(stream);
+  pthread_mutex_unlock(&stream->lock);
+}
+
+static void attach(mill_waiter *waiter, mill_stream *stream, void *tag) {
+  pthread_mutex_lock(&stream->lock);
+  if (stream->waiter != waiter) {
+    detach_locked(stream);
+    atomic_fetch_add(&waiter->refs, 1);
+    stream->waiter = waiter;
+  }
+  stream->tag = tag;
+  pthread_mutex_unlock(&stream->lock);
+}
+
+/* ---- the public functions --------------------------------------------------------------------- */
+
+int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, enum mill_wait what, void *tag) {
+  if (mill__stream_has(stream, what))
+    return MILL_END;
+  attach(waiter, stream, tag);
+  atomic_exchange(&stream->armed, (int)what); /* see mill__stream_notify */
+  if (!mill__stream_has(stream, what))
+    return MILL_OK;
+  mill_waiter_disarm(waiter, stream);
+  return MILL_END;
+}
+
+void mill_waiter_disarm(mill_waiter *waiter, mill_stream *stream) {
+  atomic_exchange(&stream->armed, MILL__ARMED_NO);
+  pthread_mutex_lock(&stream->lock); /* a notification on its way is over after this */
+  if (stream->waiter == waiter) {
+    pthread_mutex_lock(&waiter->lock);
+    unlist_locked(waiter, stream);
+    pthread_mutex_unlock(&waiter->lock);
+  }
+  pthread_mutex_unlock(&stream->lock);
+}
+
+void *mill_waiter_take(mill_waiter *waiter) {
+  void *tag = NULL;
+  pthread_mutex_lock(&waiter->lock);
+  if (!mill__list_empty(&waiter->ready)) {
+    mill_stream *stream = MILL__CONTAINER(waiter->ready.next, mill_stream, ready);
+    tag = stream->tag;
+    unlist_locked(waiter, stream);
+  }
+  pthread_mutex_unlock(&waiter->lock);
+  return tag;
+}
+
+int mill_waiter_wait(mill_waiter *waiter, int64_t timeout_ms) {
+  struct pollfd pollfd = {.fd = waiter->fd, .events = POLLIN};
+  int timeout = timeout_ms < 0 ? -1 : timeout_ms > 1000000000 ? 1000000000 : (int)timeout_ms;
+  return poll(&pollfd, 1, timeout) == 1 ? MILL_OK : MILL_AGAIN;
+}
+
+/* ---- one a thread ----------------------------------------------------------------------------- */
+
+static pthread_key_t thread_key;
+static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
+static bool thread_key_made;
+
+static void free_thread_waiter(void *waiter) {
+  mill_waiter_free(waiter);
+}
+
+static void make_thread_key(void) {
+  thread_key_made = pthread_key_create(&thread_key, free_thread_waiter) == 0;
+}
+
+int mill_waiter_of_thread(mill_waiter **ret_waiter) {
+  pthread_once(&thread_key_once, make_thread_key);
+  if (!thread_key_made)
+    return MILL_E_SYSTEM;
+  mill_waiter *waiter = pthread_getspecific(thread_key);
+  if (!waiter || waiter->generation != atomic_load(&fork_generation)) {
+    mill_waiter_free(waiter); /* the parent's: its eventfd is shared with the parent */
+    pthread_setspecific(thread_key, NULL);
+    int result = mill_waiter_new(&waiter);
+    if (result)
+      return result;
+    if (pthread_setspecific(thread_key, waiter)) {
+      mill_waiter_free(waiter);
+      return MILL_E_NOMEM;
+    }
+  }
+  *ret_waiter = waiter;
+  return MILL_OK;
+}
+
+void mill__waiter_after_fork_child(void) {
+  atomic_fetch_add(&fork_generation, 1);
+}

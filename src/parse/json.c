@@ -1,0 +1,767 @@
+/*
+ * JSON over yajl: the values at the paths of a table, from any split of the input.
+ *
+ * Three stages: the bytes are repaired to valid UTF-8, surrogate escapes are replaced by what they
+ * stand for (yajl decodes them wrongly), and yajl's callbacks walk a trie of the table's paths.
+ *
+ * Owns: the yajl handle and every block it allocated, the buffers of the stages. Thread: the
+ * owner's. Limits and errors: see json.h.
+ */
+#include "parse/json.h"
+
+#include <setjmp.h>
+#include <stdalign.h>
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+#include "base/alloc.h"
+#include "base/list.h"
+#include "base/utf8.h"
+
+/* Memory that is kept from document to document; what a larger one took is given back. */
+#define KEEP_BYTES ((size_t)64 * 1024)
+/*
+ * yajl scans a token that is still open from its beginning with every feed. Behind an open token of
+ * this size a piece waits until there is as much again, so that the work stays linear.
+ */
+#define OPEN_TOKEN_BYTES 4096
+
+enum { ESCAPE_BYTES = 12 }; /* "\ud83d\ude00" */
+
+/* ---- the table -------------------------------------------------------------------------------- */
+
+struct node {
+  mill_slice key;                  /* under an object */
+  const struct node *child, *next; /* the members that lie on a path */
+  const struct node *element;      /* what "[]" leads to */
+  uint16_t field, want;
+  unsigned level; /* how many "[]" lead here */
+};
+
+struct mill__json_table {
+  unsigned height; /* containers above the deepest value */
+  size_t n_nodes;
+  struct node nodes[]; /* the document itself first */
+};
+
+/* Nodes that a path can need, its own included. */
+static size_t path_steps(const char *path) {
+  size_t steps = 1;
+  for (; *path; path++)
+    steps += *path == '.' || *path == '[';
+  return steps;
+}
+
+static struct node *new_node(struct mill__json_table *table, unsigned level) {
+  struct node *node = &table->nodes[table->n_nodes++];
+  node->level = level;
+  return node;
+}
+
+static struct node *find_child(const struct node *parent, const char *key, size_t len) {
+  for (const struct node *child = parent->child; child; child = child->next)
+    if (child->key.len == len && memcmp(child->key.ptr, key, len) == 0)
+      return (struct node *)child;
+  return NULL;
+}
+
+static struct node *add_child(struct mill__json_table *table, struct node *parent, const char *key,
+                              size_t len) {
+  struct node *child = find_child(parent, key, len);
+  if (child)
+    return child;
+  child = new_node(table, parent->level);
+  child->key = (mill_slice){key, len};
+  child->next = parent->child;
+  parent->child = child;
+  return child;
+}
+
+static struct node *add_element(struct mill__json_table *table, struct node *parent) {
+  if (!parent->element)
+    parent->element = new_node(table, parent->level + 1);
+  return (struct node *)parent->element;
+}
+
+static void add_path(struct mill__json_table *table, const struct mill__json_path *row) {
+  struct node *node = &table->nodes[0];
+  unsigned height = 1;
+  for (const char *at = row->path; *at; height++) {
+    if (*at == '[') {
+      node = add_element(table, node);
+      at += 2;
+    } else {
+      size_t len = strcspn(at, ".[");
+      node = add_child(table, node, at, len);
+      at += len;
+    }
+    at += *at == '.';
+  }
+  node->field = row->field;
+  node->want = row->want;
+  if (height > table->height)
+    table->height = height;
+}
+
+int mill__json_table_new(const struct mill__json_path *paths, size_t n_paths,
+                         struct mill__json_table **ret_table) {
+  size_t n_nodes = 1;
+  for (size_t i = 0; i < n_paths; i++)
+    n_nodes += path_steps(paths[i].path);
+  struct mill__json_table *table = mill__calloc(1, sizeof *table + n_nodes * sizeof(struct node));
+  if (!table)
+    return MILL_E_NOMEM;
+  new_node(table, 0);
+  for (size_t i = 0; i < n_paths; i++)
+    add_path(table, &paths[i]);
+  *ret_table = table;
+  return MILL_OK;
+}
+
+void mill__json_table_free(struct mill__json_table *table) {
+  mill__free(table);
+}
+
+/* ---- the parser ------------------------------------------------------------------------------- */
+
+/* An open container that lies on a path. */
+struct frame {
+  const struct node *node;
+  bool is_array;
+  unsigned n_values; /* elements begun */
+  size_t raw_at;     /* RAW wanted: where it begins in the capture */
+};
+
+struct mill__json {
+  const struct mill__json_table *table;
+  unsigned max_depth;
+  size_t document_bytes;
+  mill__json_fn fn;
+  void *ctx;
+
+  yajl_handle yajl; /* NULL: to be made */
+  struct mill__list blocks;
+  size_t block_bytes;
+  sigjmp_buf no_memory;
+
+  /* the document */
+  int error;
+  bool whole;        /* finish() accepted it */
+  size_t n_bytes;    /* taken, behind the filter */
+  size_t open_bytes; /* no less than what yajl holds of an open token */
+
+  /* the filter */
+  struct mill__buf waiting; /* see OPEN_TOKEN_BYTES */
+  struct mill__utf8 utf8;
+  struct mill__buf repaired, rewritten;
+  char escape[ESCAPE_BYTES]; /* an escape sequence, so far */
+  size_t n_escape;
+
+  /* the position */
+  unsigned depth;            /* open containers */
+  unsigned n_live;           /* how many of them, counted from outside, lie on a path */
+  const struct node *member; /* where the last key led */
+  unsigned index[MILL__JSON_INDEXES];
+  bool root_seen;
+  size_t root_end; /* offset in the piece */
+
+  /* RAW values that are open: their text is `captured`, then the piece from `capture_from` on */
+  const char *piece;
+  size_t piece_len;
+  unsigned n_raw;
+  size_t capture_from;
+  struct mill__buf captured;
+
+  struct frame frames[];
+};
+
+/* ---- memory for yajl, which checks no allocation ---------------------------------------------- */
+
+/*
+ * Every block that yajl gets hangs in a list. When there is none to be had, the allocation function
+ * leaves yajl by a long jump, and the handle is dropped as a whole: nothing of yajl's is used
+ * again. Only yajl's own frames lie between, because no callback is open while yajl allocates.
+ */
+struct block {
+  struct mill__list link;
+  size_t size;
+  alignas(max_align_t) char bytes[];
+};
+
+static void add_block(struct mill__json *json, struct block *block, size_t size) {
+  block->size = size;
+  json->block_bytes += size;
+  mill__list_append(&json->blocks, &block->link);
+}
+
+static void remove_block(struct mill__json *json, struct block *block) {
+  json->block_bytes -= block->size;
+  mill__list_remove(&block->link);
+}
+
+static void yajl_free_block(void *ctx, void *bytes) {
+  if (!bytes)
+    return;
+  struct block *block = MILL__CONTAINER(bytes, struct block, bytes);
+  remove_block(ctx, block);
+  mill__free(block);
+}
+
+static void *yajl_resize_block(void *ctx, void *bytes, size_t size) {
+  struct mill__json *json = ctx;
+  struct block *block = bytes ? MILL__CONTAINER(bytes, struct block, bytes) : NULL;
+  size_t old_size = block ? block->size : 0;
+  if (block)
+    remove_block(json, block);
+  struct block *resized =
+      size > SIZE_MAX - sizeof *block ? NULL : mill__realloc(block, sizeof *block + size);
+  if (!resized) {
+    if (block)
+      add_block(json, block, old_size);
+    siglongjmp(json->no_memory, 1);
+  }
+  add_block(json, resized, size);
+  return resized->bytes;
+}
+
+static void *yajl_new_block(void *ctx, size_t size) {
+  return yajl_resize_block(ctx, NULL, size);
+}
+
+static void drop_yajl(struct mill__json *json) {
+  struct mill__list *link;
+  while ((link = mill__list_pop(&json->blocks)))
+    mill__free(MILL__CONTAINER(link, struct block, link));
+  json->block_bytes = 0;
+  json->yajl = NULL;
+}
+
+/* ---- yajl's callbacks: 1 to go on, 0 to stop -------------------------------------------------- */
+
+static int stop(struct mill__json *json, int error) {
+  json->error = error;
+  return 0;
+}
+
+/* A value begins: what the table knows about it, NULL for nothing. */
+static int begin_value(struct mill__json *json, const struct node **ret_node) {
+  *ret_node = NULL;
+  if (json->root_seen)
+    return stop(json, MILL_E_PROTOCOL);
+  json->open_bytes = json->piece_len;
+  if (json->depth != json->n_live)
+    return 1;
+  if (!json->depth) {
+    *ret_node = &json->table->nodes[0];
+    return 1;
+  }
+  struct frame *frame = &json->frames[json->n_live - 1];
+  if (!frame->is_array) {
+    *ret_node = json->member;
+    return 1;
+  }
+  const struct node *element = frame->node->element;
+  if (element && element->level <= MILL__JSON_INDEXES)
+    json->index[element->level - 1] = frame->n_values;
+  frame->n_values++;
+  *ret_node = element;
+  return 1;
+}
+
+static void end_value(struct mill__json *json) {
+  if (json->depth)
+    return;
+  json->root_seen = true;
+  json->root_end = yajl_get_bytes_consumed(json->yajl);
+}
+
+static int report(struct mill__json *json, const struct node *node,
+                  struct mill__json_value *value) {
+  value->field = node->field;
+  memcpy(value->index, json->index, sizeof value->index);
+  int error = json->fn(json->ctx, value);
+  return error ? stop(json, error) : 1;
+}
+
+static int on_scalar(struct mill__json *json, struct mill__json_value *value) {
+  const struct node *node;
+  if (!begin_value(json, &node))
+    return 0;
+  end_value(json);
+  return node && node->want & value->kind ? report(json, node, value) : 1;
+}
+
+static int on_null(void *ctx) {
+  return on_scalar(ctx, &(struct mill__json_value){.kind = MILL__JSON_NULL});
+}
+
+static int on_boolean(void *ctx, int boolean) {
+  return on_scalar(ctx, &(struct mill__json_value){.kind = MILL__JSON_BOOL, .boolean = boolean});
+}
+
+static int on_number(void *ctx, const char *literal, size_t len) {
+  if (len > MILL__JSON_NUMBER_BYTES)
+    return stop(ctx, MILL_E_LIMIT);
+  return on_scalar(ctx,
+                   &(struct mill__json_value){.kind = MILL__JSON_NUMBER, .text = {literal, len}});
+}
+
+static int on_string(void *ctx, const unsigned char *chars, size_t len) {
+  return on_scalar(ctx, &(struct mill__json_value){.kind = MILL__JSON_STRING,
+                                                   .text = {(const char *)chars, len}});
+}
+
+static int on_key(void *ctx, const unsigned char *key, size_t len) {
+  struct mill__json *json = ctx;
+  json->open_bytes = json->piece_len;
+  if (json->depth == json->n_live)
+    json->member = find_child(json->frames[json->n_live - 1].node, (const char *)key, len);
+  return 1;
+}
+
+/* How far the capture of RAW text goes at this moment. */
+static size_t captured_bytes(const struct mill__json *json) {
+  return json->captured.len + yajl_get_bytes_consumed(json->yajl) - json->capture_from;
+}
+
+static void begin_raw(struct mill__json *json, struct frame *frame) {
+  if (!json->n_raw++)
+    json->capture_from = yajl_get_bytes_consumed(json->yajl) - 1;
+  frame->raw_at = captured_bytes(json) - 1;
+}
+
+/* The text of the innermost RAW value, which ends here. */
+static int end_raw(struct mill__json *json, const struct frame *frame, mill_slice *ret_text) {
+  size_t consumed = yajl_get_bytes_consumed(json->yajl);
+  const char *bytes = json->piece + json->capture_from;
+  size_t len = consumed - json->capture_from;
+  if (json->captured.len) {
+    int error = mill__buf_append(&json->captured, bytes, len);
+    if (error)
+      return stop(json, error);
+    json->capture_from = consumed;
+    bytes = json->captured.ptr;
+    len = json->captured.len;
+  }
+  *ret_text = (mill_slice){bytes + frame->raw_at, len - frame->raw_at};
+  json->n_raw--;
+  return 1;
+}
+
+/* The piece ends inside RAW values: keep what it holds of them. */
+static int keep_raw(struct mill__json *json, size_t len) {
+  if (!json->n_raw)
+    return MILL_OK;
+  size_t from = json->capture_from;
+  json->capture_from = 0;
+  return mill__buf_append(&json->captured, json->piece + from, len - from);
+}
+
+static int on_begin(struct mill__json *json, bool is_array) {
+  const struct node *node;
+  if (!begin_value(json, &node))
+    return 0;
+  if (json->depth++ == json->max_depth)
+    return stop(json, MILL_E_LIMIT);
+  const unsigned want = MILL__JSON_BEGIN | MILL__JSON_END | MILL__JSON_RAW;
+  if (!node || (!(node->want & want) && !(is_array ? node->element : node->child)))
+    return 1;
+  struct frame *frame = &json->frames[json->n_live++];
+  *frame = (struct frame){.node = node, .is_array = is_array};
+  if (node->want & MILL__JSON_RAW)
+    begin_raw(json, frame);
+  if (!(node->want & MILL__JSON_BEGIN))
+    return 1;
+  return report(json, node,
+                &(struct mill__json_value){.kind = MILL__JSON_BEGIN, .is_array = is_array});
+}
+
+static int report_end(struct mill__json *json, const struct frame *frame) {
+  const struct node *node = frame->node;
+  struct mill__json_value value = {.is_array = frame->is_array};
+  if (node->want & MILL__JSON_RAW) {
+    value.kind = MILL__JSON_RAW;
+    if (!end_raw(json, frame, &value.text) || !report(json, node, &value))
+      return 0;
+    if (!json->n_raw)
+      mill__buf_clear(&json->captured);
+  }
+  if (!(node->want & MILL__JSON_END))
+    return 1;
+  value.kind = MILL__JSON_END;
+  value.text = (mill_slice){0};
+  return report(json, node, &value);
+}
+
+static int on_end(void *ctx) {
+  struct mill__json *json = ctx;
+  json->open_bytes = json->piece_len;
+  bool live = json->depth-- == json->n_live;
+  end_value(json);
+  return live ? report_end(json, &json->frames[--json->n_live]) : 1;
+}
+
+static int on_begin_map(void *ctx) {
+  return on_begin(ctx, false);
+}
+
+static int on_begin_array(void *ctx) {
+  return on_begin(ctx, true);
+}
+
+static const yajl_callbacks callbacks = {
+    .yajl_null = on_null,
+    .yajl_boolean = on_boolean,
+    .yajl_number = on_number, /* takes the place of the two that overflow */
+    .yajl_string = on_string,
+    .yajl_start_map = on_begin_map,
+    .yajl_map_key = on_key,
+    .yajl_end_map = on_end,
+    .yajl_start_array = on_begin_array,
+    .yajl_end_array = on_end,
+};
+
+/* ---- feeding yajl ----------------------------------------------------------------------------- */
+
+static void new_yajl(struct mill__json *json) {
+  yajl_alloc_funcs functions = {yajl_new_block, yajl_resize_block, yajl_free_block, json};
+  json->yajl = yajl_alloc(&callbacks, &functions, json);
+  yajl_config(json->yajl, yajl_allow_multiple_values, 1); /* the handle serves many documents */
+  yajl_config(json->yajl, yajl_dont_validate_strings, 1); /* the filter did, and strictly */
+}
+
+static int run_yajl(struct mill__json *json, const char *bytes, size_t len) {
+  if (sigsetjmp(json->no_memory, 0))
+    return MILL_E_NOMEM;
+  if (!json->yajl)
+    new_yajl(json);
+  switch (yajl_parse(json->yajl, (const unsigned char *)bytes, len)) {
+  case yajl_status_ok:
+    return MILL_OK;
+  case yajl_status_client_canceled:
+    return json->error;
+  default:
+    return MILL_E_PROTOCOL;
+  }
+}
+
+static bool all_space(const char *bytes, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (bytes[i] != ' ' && bytes[i] != '\t' && bytes[i] != '\n' && bytes[i] != '\r')
+      return false;
+  return true;
+}
+
+/* How much of a piece comes before a vertical tab or form feed, which yajl takes for white space. */
+static size_t before_false_space(const char *bytes, size_t len) {
+  const char *at = memchr(bytes, '\v', len);
+  len = at ? (size_t)(at - bytes) : len;
+  at = memchr(bytes, '\f', len);
+  return at ? (size_t)(at - bytes) : len;
+}
+
+static int parse(struct mill__json *json, const char *bytes, size_t len) {
+  if (json->root_seen)
+    return all_space(bytes, len) ? MILL_OK : MILL_E_PROTOCOL;
+  json->piece = bytes;
+  json->piece_len = len;
+  json->open_bytes += len;
+  int error = run_yajl(json, bytes, len);
+  if (error)
+    return error;
+  if (json->root_seen)
+    return all_space(bytes + json->root_end, len - json->root_end) ? MILL_OK : MILL_E_PROTOCOL;
+  return keep_raw(json, len);
+}
+
+static int parse_bounded(struct mill__json *json, const char *bytes, size_t len) {
+  if (!len)
+    return MILL_OK;
+  size_t room = json->document_bytes - json->n_bytes;
+  size_t taken = len < room ? len : room;
+  size_t good = before_false_space(bytes, taken);
+  int error = good ? parse(json, bytes, good) : MILL_OK;
+  if (error) {
+    size_t consumed = json->yajl ? yajl_get_bytes_consumed(json->yajl) : 0;
+    json->n_bytes += consumed < good ? consumed : good;
+    return error;
+  }
+  json->n_bytes += good;
+  if (good < taken)
+    return MILL_E_PROTOCOL;
+  return taken < len ? MILL_E_LIMIT : MILL_OK;
+}
+
+/* ---- the filter ------------------------------------------------------------------------------- */
+
+/* The four hex digits of an escape; -1 where they are none. */
+static int hex4(const char *digits) {
+  int number = 0;
+  for (int i = 0; i < 4; i++) {
+    char c = digits[i], lower = (char)(c | 0x20);
+    if (c >= '0' && c <= '9')
+      number = number * 16 + c - '0';
+    else if (lower >= 'a' && lower <= 'f')
+      number = number * 16 + lower - 'a' + 10;
+    else
+      return -1;
+  }
+  return number;
+}
+
+static bool is_high(int code) {
+  return code >= 0xD800 && code <= 0xDBFF;
+}
+
+static bool is_low(int code) {
+  return code >= 0xDC00 && code <= 0xDFFF;
+}
+
+/* The bytes in front of the first surrogate escape, or of an escape that the piece cuts. */
+static size_t plain_prefix(const char *bytes, size_t len) {
+  size_t at = 0;
+  while (at < len) {
+    const char *backslash = memchr(bytes + at, '\\', len - at);
+    if (!backslash)
+      return len;
+    at = (size_t)(backslash - bytes);
+    if (len - at >= 2 && backslash[1] != 'u') {
+      at += 2;
+      continue;
+    }
+    if (len - at < 6)
+      return at;
+    int code = hex4(backslash + 2);
+    if (is_high(code) || is_low(code))
+      return at;
+    at += 6;
+  }
+  return len;
+}
+
+/* Generalized UTF-8: a lone surrogate has its three-byte form. */
+static int put_surrogate(struct mill__buf *out, int code) {
+  const char bytes[] = {(char)0xED, (char)(0x80 | (code >> 6 & 0x3F)),
+                        (char)(0x80 | (code & 0x3F))};
+  return mill__buf_append(out, bytes, sizeof bytes);
+}
+
+static int put_pair(struct mill__buf *out, int high, int low) {
+  int code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+  const char bytes[] = {(char)(0xF0 | code >> 18), (char)(0x80 | (code >> 12 & 0x3F)),
+                        (char)(0x80 | (code >> 6 & 0x3F)), (char)(0x80 | (code & 0x3F))};
+  return mill__buf_append(out, bytes, sizeof bytes);
+}
+
+/* The escape so far is no surrogate's: it goes on as it came. */
+static int flush_escape(struct mill__json *json) {
+  size_t len = json->n_escape;
+  json->n_escape = 0;
+  return mill__buf_append(&json->rewritten, json->escape, len);
+}
+
+static int settle_first(struct mill__json *json) {
+  int code = hex4(json->escape + 2);
+  if (is_high(code))
+    return MILL_OK; /* wait for the other half */
+  if (!is_low(code))
+    return flush_escape(json);
+  json->n_escape = 0;
+  return put_surrogate(&json->rewritten, code);
+}
+
+/* A high half, and behind it (bytes 6 and on) something that is no low half: the high one is lone. */
+static int settle_lone(struct mill__json *json) {
+  int error = put_surrogate(&json->rewritten, hex4(json->escape + 2));
+  json->n_escape -= 6;
+  memmove(json->escape, json->escape + 6, json->n_escape);
+  return error;
+}
+
+static int settle_second(struct mill__json *json) {
+  int high = hex4(json->escape + 2), low = hex4(json->escape + 8);
+  if (is_low(low)) {
+    json->n_escape = 0;
+    return put_pair(&json->rewritten, high, low);
+  }
+  int error = settle_lone(json);
+  return error ? error : settle_first(json);
+}
+
+/* One more byte of an escape came. */
+static int settle_escape(struct mill__json *json) {
+  const char *escape = json->escape;
+  switch (json->n_escape) {
+  case 2:
+    return escape[1] == 'u' ? MILL_OK : flush_escape(json);
+  case 6:
+    return settle_first(json);
+  case 7:
+  case 8: {
+    if (escape[json->n_escape - 1] == (json->n_escape == 7 ? '\\' : 'u'))
+      return MILL_OK;
+    int error = settle_lone(json);
+    return error ? error : flush_escape(json);
+  }
+  case 12:
+    return settle_second(json);
+  default:
+    return MILL_OK;
+  }
+}
+
+static int rewrite_escapes(struct mill__json *json, const char *bytes, size_t len) {
+  const char *end = bytes + len;
+  mill__buf_clear(&json->rewritten);
+  while (bytes < end) {
+    int error;
+    if (json->n_escape) {
+      json->escape[json->n_escape++] = *bytes++;
+      error = settle_escape(json);
+    } else {
+      size_t plain = plain_prefix(bytes, (size_t)(end - bytes));
+      error = mill__buf_append(&json->rewritten, bytes, plain);
+      bytes += plain;
+      if (bytes < end)
+        json->escape[json->n_escape++] = *bytes++;
+    }
+    if (error)
+      return error;
+  }
+  return MILL_OK;
+}
+
+static int filter_escapes(struct mill__json *json, const char *bytes, size_t len) {
+  if (!json->n_escape && plain_prefix(bytes, len) == len)
+    return parse_bounded(json, bytes, len);
+  int error = rewrite_escapes(json, bytes, len);
+  return error ? error : parse_bounded(json, json->rewritten.ptr, json->rewritten.len);
+}
+
+static int filter(struct mill__json *json, const char *bytes, size_t len) {
+  if (!json->utf8.n_held && mill__utf8_valid_prefix(bytes, len) == len)
+    return filter_escapes(json, bytes, len);
+  mill__buf_clear(&json->repaired);
+  int error = mill__utf8_repair(&json->utf8, bytes, len, &json->repaired);
+  return error ? error : filter_escapes(json, json->repaired.ptr, json->repaired.len);
+}
+
+static int filter_waiting(struct mill__json *json) {
+  int error = filter(json, json->waiting.ptr, json->waiting.len);
+  mill__buf_clear(&json->waiting);
+  return error;
+}
+
+/* A document cannot end inside a character or an escape: these stand in strings only. */
+static int filter_end(struct mill__json *json) {
+  int error = json->waiting.len ? filter_waiting(json) : MILL_OK;
+  if (!error && (json->utf8.n_held || json->n_escape))
+    error = MILL_E_PROTOCOL;
+  return error;
+}
+
+/* ---- the functions of json.h ------------------------------------------------------------------ */
+
+int mill__json_new(const struct mill__json_table *table, unsigned max_depth, size_t document_bytes,
+                   mill__json_fn fn, void *ctx, struct mill__json **ret_json) {
+  struct mill__json *json = mill__calloc(1, sizeof *json + table->height * sizeof json->frames[0]);
+  if (!json)
+    return MILL_E_NOMEM;
+  json->table = table;
+  json->max_depth = max_depth;
+  json->document_bytes = document_bytes;
+  json->fn = fn;
+  json->ctx = ctx;
+  mill__list_init(&json->blocks);
+  mill__utf8_init(&json->utf8);
+  /* Repairing a byte gives at most three, and the document's own cap is applied behind it. */
+  size_t cap = document_bytes < SIZE_MAX / 4 ? document_bytes * 3 + 64 : SIZE_MAX;
+  mill__buf_init(&json->waiting, cap);
+  mill__buf_init(&json->repaired, cap);
+  mill__buf_init(&json->rewritten, cap);
+  mill__buf_init(&json->captured, cap);
+  *ret_json = json;
+  return MILL_OK;
+}
+
+void mill__json_free(struct mill__json *json) {
+  if (!json)
+    return;
+  drop_yajl(json);
+  mill__buf_fini(&json->waiting);
+  mill__buf_fini(&json->repaired);
+  mill__buf_fini(&json->rewritten);
+  mill__buf_fini(&json->captured);
+  mill__free(json);
+}
+
+void mill__json_reset(struct mill__json *json) {
+  /* Only behind a whole document is yajl ready for the next one. */
+  if ((json->n_bytes && !json->whole) || json->block_bytes > KEEP_BYTES)
+    drop_yajl(json);
+  json->error = MILL_OK;
+  json->whole = false;
+  json->n_bytes = json->open_bytes = 0;
+  mill__buf_shrink(&json->waiting, KEEP_BYTES);
+  mill__buf_shrink(&json->repaired, KEEP_BYTES);
+  mill__buf_shrink(&json->rewritten, KEEP_BYTES);
+  mill__buf_shrink(&json->captured, KEEP_BYTES);
+  mill__utf8_init(&json->utf8);
+  json->n_escape = 0;
+  json->depth = json->n_live = json->n_raw = 0;
+  json->root_seen = false;
+}
+
+static int settle(struct mill__json *json, int error) {
+  json->error = error;
+  if (error)
+    drop_yajl(json);
+  return error;
+}
+
+int mill__json_feed(struct mill__json *json, const char *bytes, size_t len) {
+  if (json->error || !len)
+    return json->error;
+  json->whole = false;
+  if (!json->waiting.len && (json->open_bytes < OPEN_TOKEN_BYTES || len >= json->open_bytes))
+    return settle(json, filter(json, bytes, len));
+  int error = mill__buf_append(&json->waiting, bytes, len);
+  if (!error && json->waiting.len >= json->open_bytes)
+    error = filter_waiting(json);
+  return settle(json, error);
+}
+
+int mill__json_finish(struct mill__json *json) {
+  if (json->error || json->whole)
+    return json->error;
+  int error = filter_end(json);
+  if (!error && !json->root_seen)
+    error = parse(json, " ", 1); /* ends a number or a word */
+  if (!error && !json->root_seen)
+    error = MILL_E_PROTOCOL;
+  json->whole = !error;
+  return settle(json, error);
+}
+
+size_t mill__json_error_offset(const struct mill__json *json) {
+  return json->n_bytes;
+}
+
+bool mill__json_int64(mill_slice literal, int64_t *ret_number) {
+  size_t at = literal.len && literal.ptr[0] == '-';
+  int sign = at ? -1 : 1;
+  if (at == literal.len)
+    return false;
+  int64_t number = 0;
+  for (; at < literal.len; at++) {
+    char c = literal.ptr[at];
+    if (c < '0' || c > '9')
+      return false;
+    int digit = sign * (c - '0');
+    if (__builtin_mul_overflow(number, 10, &number) ||
+        __builtin_add_overflow(number, digit, &number))
+      number = sign < 0 ? INT64_MIN : INT64_MAX;
+  }
+  *ret_number = number;
+  return true;
+}

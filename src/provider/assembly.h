@@ -1,0 +1,159 @@
+/*
+ * The event under construction, and what a stream remembers from event to event: the verbs that a
+ * dialect is written in.
+ *
+ * A dialect's value() keeps strings and begins deltas while the JSON is still arriving; which choice
+ * they belong to may stand behind them, so a delta is only bound to its choice by _bind. Binding is
+ * where surrogate halves are joined with the piece before, tool calls get their number, and deltas
+ * that say nothing are dropped: a dialect may begin more than it fills.
+ *
+ * Owns: all buffers; kept from event to event, so that a stream in its stride allocates nothing.
+ * Thread: the owner's. Limits: what is named below. Errors: MILL_E_NOMEM, MILL_E_LIMIT.
+ */
+#ifndef MILL_PROVIDER_ASSEMBLY_H
+#define MILL_PROVIDER_ASSEMBLY_H
+
+#include "base/buf.h"
+#include "parse/text.h"
+#include "provider/decoder.h"
+
+#define MILL__EVENT_DELTAS 65536     /* some hundred bytes each: a flood must not take gigabytes */
+#define MILL__STREAM_CHOICES 256     /* they are searched one by one; no API gives more than 128 */
+#define MILL__STREAM_TOOL_CALLS 1024 /* the same; no answer makes as many */
+
+/* Bytes kept for the event; {0} is empty. */
+struct mill__span {
+  size_t at, len;
+};
+
+/* A delta being built. The pointer is good until the next one is begun. */
+struct mill__pending {
+  enum mill_chunk_type type;
+  int choice; /* from _bind */
+  struct mill__span text;
+  /* tool calls */
+  int64_t tool_key; /* the number that the provider gives the call; -1: none sent */
+  int tool_index;   /* from _bind */
+  struct mill__span tool_id, tool_name;
+  /* finish */
+  enum mill_finish finish;
+  struct mill__span finish_raw;
+};
+
+#define MILL__HELD_TEXTS (MILL_CHUNK_REFUSAL + 1) /* text, reasoning, refusal */
+
+struct mill__choice_state {
+  int index;
+  bool finished;
+  int n_tools;
+  struct mill__text held[MILL__HELD_TEXTS]; /* by mill_chunk_type */
+};
+
+struct mill__tool_state {
+  int choice, index;
+  int64_t key;
+  struct mill__span id; /* in assembly->tool_ids */
+  bool named;
+  struct mill__text held; /* of its arguments */
+};
+
+enum mill__meta_field { MILL__META_ID, MILL__META_MODEL, MILL__META_ROLE, MILL__META_FIELDS };
+enum mill__error_field {
+  MILL__ERROR_MESSAGE,
+  MILL__ERROR_CODE,
+  MILL__ERROR_TYPE,
+  MILL__ERROR_RAW,
+  MILL__ERROR_FIELDS
+};
+enum mill__usage_field {
+  MILL__USAGE_INPUT,
+  MILL__USAGE_OUTPUT,
+  MILL__USAGE_REASONING,
+  MILL__USAGE_CACHED,
+  MILL__USAGE_FIELDS
+};
+
+struct mill__assembly {
+  /* the event */
+  struct mill__buf strings; /* what spans point into */
+  struct mill__pending *pending;
+  struct mill__delta *deltas; /* the same, for the sink */
+  size_t n_pending, capacity;
+  size_t n_bound; /* how many of them belong to their choice */
+  int64_t usage[MILL__USAGE_FIELDS];
+  struct mill__span usage_raw;
+  bool has_usage;
+  unsigned new_meta; /* bit per mill__meta_field */
+  bool failed;       /* it carries an error */
+  int error_status;
+  struct mill__span error_text[MILL__ERROR_FIELDS];
+
+  /* the stream */
+  struct mill__buf meta[MILL__META_FIELDS];
+  struct mill__choice_state *choices;
+  size_t n_choices, choices_capacity;
+  struct mill__tool_state *tools;
+  size_t n_tools, tools_capacity;
+  struct mill__buf tool_ids;
+  struct mill__provider_error error; /* the first one */
+  bool terminated;
+
+  struct mill__buf scratch;
+};
+
+/* ---- for a dialect ---------------------------------------------------------------------------- */
+
+/* Keep a whole string; a lone surrogate half in it becomes U+FFFD. */
+int mill__assembly_keep(struct mill__assembly *assembly, mill_slice text,
+                        struct mill__span *ret_span);
+/* Keep a piece of a running text, to be joined with the piece before by _bind. */
+int mill__assembly_keep_piece(struct mill__assembly *assembly, mill_slice piece,
+                              struct mill__span *ret_span);
+/* The same, behind what `span` holds already. */
+int mill__assembly_extend_piece(struct mill__assembly *assembly, mill_slice piece,
+                                struct mill__span *span);
+mill_slice mill__assembly_slice(const struct mill__assembly *assembly, struct mill__span span);
+
+/* Begin a delta; _at gives it again (they are numbered from 0 within the event, until _bind). */
+int mill__assembly_begin(struct mill__assembly *assembly, enum mill_chunk_type type,
+                         size_t *ret_number);
+static inline struct mill__pending *mill__assembly_at(struct mill__assembly *assembly,
+                                                      size_t number) {
+  return &assembly->pending[number];
+}
+
+/* All deltas begun since the last call belong to this choice, which has now been seen. */
+int mill__assembly_bind(struct mill__assembly *assembly, int choice);
+/* The choice is complete, `word` says why in the provider's own terms; behind _bind. */
+int mill__assembly_finish(struct mill__assembly *assembly, int choice, enum mill_finish finish,
+                          struct mill__span word);
+
+/* Reported only where it differs from what was last told; empty is nothing. */
+int mill__assembly_meta(struct mill__assembly *assembly, enum mill__meta_field field,
+                        mill_slice text);
+
+/* A number literal; what is no count is passed over. One usage delta closes the event. */
+void mill__assembly_usage(struct mill__assembly *assembly, enum mill__usage_field field,
+                          mill_slice literal);
+int mill__assembly_usage_raw(struct mill__assembly *assembly, mill_slice json);
+
+/* The event carries an error; of several in a stream the first stays. */
+void mill__assembly_error(struct mill__assembly *assembly);
+int mill__assembly_error_text(struct mill__assembly *assembly, enum mill__error_field field,
+                              mill_slice text);
+/* An HTTP status, as a number or a string of digits; anything else is passed over. */
+void mill__assembly_error_status(struct mill__assembly *assembly, mill_slice literal);
+
+/* ---- for the decoder -------------------------------------------------------------------------- */
+
+void mill__assembly_init(struct mill__assembly *assembly, size_t event_bytes);
+void mill__assembly_fini(struct mill__assembly *assembly);
+void mill__assembly_begin_event(struct mill__assembly *assembly);
+/* The event is whole: settle everything, and fill `deltas` (n_pending of them) and `ret_meta`. */
+int mill__assembly_end_event(struct mill__assembly *assembly, struct mill__meta *ret_meta);
+/* The stream is complete: halves still held become U+FFFD, as deltas of the event. */
+int mill__assembly_terminate(struct mill__assembly *assembly);
+/* Every choice that was seen has its finish reason, and there is one at least. */
+bool mill__assembly_finished(const struct mill__assembly *assembly);
+
+#endif

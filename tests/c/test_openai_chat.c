@@ -1,0 +1,836 @@
+/*
+ * provider/openai_chat through the decoder: streams and what is told of them, in any split; how
+ * they end; memory; and the recorded streams where they are at hand.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "provider/decoder.h"
+#include "provider/dialect.h"
+#include "support.h"
+
+#define DATA(json) "data: " json "\n\n"
+#define CHOICE(json) DATA("{\"choices\":[{\"index\":0," json "}]}")
+#define DELTA(json) CHOICE("\"delta\":{" json "}")
+#define TOOLS(json) DELTA("\"tool_calls\":[" json "]")
+#define DONE DATA("[DONE]")
+
+static const mill_limits limits = {.event_bytes = 1 << 20, .json_depth = 64};
+
+/* ---- the log: one line an event --------------------------------------------------------------- */
+
+struct log {
+  char text[16384];
+  size_t len;
+  int answer; /* what the sink returns */
+  uint64_t n_events;
+  unsigned n_comments;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct log *log, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(log->text + log->len, sizeof log->text - log->len, format, args);
+  va_end(args);
+  CHECK(n >= 0 && log->len + (size_t)n < sizeof log->text);
+  log->len += (size_t)n;
+}
+
+static void put_slice(struct log *log, const char *label, mill_slice text) {
+  CHECK_INT(mill__utf8_valid_prefix(text.ptr, text.len), text.len);
+  put(log, "%s%.*s", label, (int)text.len, text.ptr);
+}
+
+static void put_count(struct log *log, int64_t count) {
+  if (count < 0)
+    put(log, "/-");
+  else
+    put(log, "/%lld", (long long)count);
+}
+
+static void put_usage(struct log *log, const mill_usage *usage) {
+  put(log, " usage");
+  put_count(log, usage->input_tokens);
+  put_count(log, usage->output_tokens);
+  put_count(log, usage->reasoning_tokens);
+  put_count(log, usage->cached_tokens);
+  put_slice(log, "/", usage->raw);
+}
+
+static void put_delta(struct log *log, const struct mill__delta *delta) {
+  static const char *const names[] = {"text",  "reasoning", "refusal", "tool",
+                                      "usage", "finish",    "other"};
+  static const char *const finishes[] = {"none",       "stop",           "length",
+                                         "tool_calls", "content_filter", "other"};
+  if (delta->type == MILL_CHUNK_USAGE) {
+    put_usage(log, &delta->usage);
+    return;
+  }
+  put(log, " %s%d", names[delta->type], delta->choice);
+  if (delta->type == MILL_CHUNK_TOOL_CALL) {
+    put(log, ".%d", delta->tool_index);
+    put_slice(log, "<", delta->tool_id);
+    put_slice(log, ",", delta->tool_name);
+    put_slice(log, ">", (mill_slice){"", 0});
+  }
+  if (delta->type == MILL_CHUNK_FINISH) {
+    put(log, "=%s", finishes[delta->finish]);
+    put_slice(log, ":", delta->finish_raw);
+  } else if (delta->type != MILL_CHUNK_OTHER) {
+    put_slice(log, "=", delta->text);
+  }
+}
+
+static void put_meta(struct log *log, const char *label, mill_slice text) {
+  if (text.len)
+    put_slice(log, label, text);
+}
+
+static int on_event(void *ctx, const mill_event *event, const struct mill__meta *meta,
+                    const struct mill__delta *deltas, size_t n_deltas) {
+  struct log *log = ctx;
+  CHECK_INT(event->number, log->n_events);
+  CHECK_INT(event->n_chunks, n_deltas);
+  CHECK(event->type.len > 0);
+  log->n_events++;
+  put(log, "-");
+  put_meta(log, " id:", meta->id);
+  put_meta(log, " model:", meta->model);
+  put_meta(log, " role:", meta->role);
+  for (size_t i = 0; i < n_deltas; i++)
+    put_delta(log, &deltas[i]);
+  put(log, "\n");
+  return log->answer;
+}
+
+static void on_comment(void *ctx) {
+  ((struct log *)ctx)->n_comments++;
+}
+
+static struct mill__decoder *open_decoder(struct log *log) {
+  log->len = 0;
+  log->n_events = 0;
+  log->answer = MILL_OK;
+  struct mill__decoder *decoder = NULL;
+  const struct mill__sink sink = {on_event, on_comment, log};
+  int error = mill__decoder_new(mill__dialect_find("openai-chat"), &limits, &sink, &decoder);
+  CHECK(error == MILL_OK || error == MILL_E_NOMEM);
+  return decoder;
+}
+
+static void put_end(struct log *log, const struct mill__decoder *decoder, int error) {
+  static const struct {
+    int code;
+    const char *name;
+  } ends[] = {{MILL_OK, "complete"},
+              {MILL_E_PROVIDER, "provider error"},
+              {MILL_E_INTERRUPTED, "interrupted"},
+              {MILL_E_PROTOCOL, "protocol error"},
+              {MILL_E_LIMIT, "limit"}};
+  size_t i = 0;
+  while (i < sizeof ends / sizeof *ends && ends[i].code != error)
+    i++;
+  CHECK(i < sizeof ends / sizeof *ends);
+  put(log, "%s", ends[i].name);
+  if (error == MILL_E_PROTOCOL)
+    put(log, " at %llu", (unsigned long long)mill__decoder_error_offset(decoder));
+  const struct mill__provider_error *provider_error = mill__decoder_provider_error(decoder);
+  CHECK_INT(provider_error->seen, error == MILL_E_PROVIDER);
+  if (!provider_error->seen)
+    return;
+  put(log, " %d", provider_error->status);
+  put_slice(log, " ", mill__buf_slice(&provider_error->kind));
+  put_slice(log, ": ", mill__buf_slice(&provider_error->message));
+}
+
+/* ---- streams and what is told of them --------------------------------------------------------- */
+
+static const struct {
+  const char *name, *stream, *log;
+} streams[] = {
+    {"a plain answer",
+     DATA("{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+          "\"assistant\","
+          "\"content\":\"\"},\"finish_reason\":null}]}")
+         DATA("{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+              "\"Hel\"}}]}") DELTA("\"role\":\"assistant\",\"content\":\"lo\"")
+             CHOICE("\"delta\":{},\"finish_reason\":\"stop\"")
+                 DATA("{\"id\":\"c2\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_"
+                      "tokens\":2}}") DONE,
+     "- id:c1 model:m role:assistant other0\n- text0=Hel\n- text0=lo\n- finish0=stop:stop\n"
+     "- id:c2 usage/3/2/-/-/{\"prompt_tokens\":3,\"completion_tokens\":2}\n-\ncomplete"},
+    {"all kinds of deltas, in one order",
+     CHOICE("\"finish_reason\":\"length\",\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"i\"}],"
+            "\"refusal\":\"R\",\"content\":\"C\",\"reasoning\":\"T\"},\"usage\":1")
+         DATA("{\"usage\":{\"prompt_tokens\":1},\"choices\":[{\"delta\":{\"content\":\"C\"},"
+              "\"index\":1}]}") DONE,
+     "- reasoning0=T text0=C refusal0=R tool0.0<i,>= finish0=length:length\n"
+     "- text1=C usage/1/-/-/-/{\"prompt_tokens\":1}\n-\ncomplete"},
+    {"reasoning under two names, and as a list",
+     DELTA("\"reasoning_content\":\"a\"") DELTA("\"reasoning\":\"b\"")
+         DELTA("\"reasoning_content\":\"c\",\"reasoning\":\"c\"")
+             DELTA("\"reasoning\":\"d\",\"reasoning_content\":\"e\"")
+                 DELTA("\"reasoning_details\":[{\"text\":\"f\"}],\"reasoning\":\"f\"")
+                     DELTA("\"reasoning_details\":[{\"text\":\"g\"},{\"type\":\"x\"},{\"summary\":"
+                           "\"h\"}],\"content\":\"\"")
+                         DELTA("\"reasoning_details\":[{\"text\":\"i\"}],\"content\":\"!\","
+                               "\"reasoning_details\":[{\"text\":\"j\"}]")
+                             DELTA("\"reasoning\":\"\",\"reasoning_content\":null") DONE,
+     "- reasoning0=a\n- reasoning0=b\n- reasoning0=c\n- reasoning0=d reasoning0=e\n- reasoning0=f\n"
+     "- reasoning0=gh\n- reasoning0=ij text0=!\n- other0\n-\ncomplete"},
+    {"nothing in it",
+     DELTA("\"content\":null") DELTA("\"content\":\"\"") DELTA("") DATA("{}")
+         DATA("{\"choices\":null}") DATA(
+             "{\"usage\":null,\"error\":null}") "data:\n\n"
+                                                "data:  \ndata:\n\n" DATA("7") DATA("\"x\"") DONE,
+     "- other0\n- other0\n- other0\n- other0\n- other0\n- other0\n- other0\n- other0\n- other0\n"
+     "- other0\n-\ncomplete"},
+    {"the last of two equal keys", DELTA("\"content\":\"a\",\"content\":\"b\"") DONE,
+     "- text0=b\n-\ncomplete"},
+    {"several choices, their index behind the delta",
+     DATA("{\"choices\":[{\"delta\":{\"content\":\"b\"},\"index\":1},{\"delta\":{\"content\":\"a\"}"
+          ",\"index\":0}]}") DATA("{\"choices\":[{\"delta\":{\"content\":\"p\"}},{\"delta\":{"
+                                  "\"content\":\"q\"},\"index\":\"x\"}]}")
+         DATA("{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\",\"index\":1}]}") DATA(
+             "{\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\",\"index\":0}]}"),
+     "- text1=b text0=a\n- text0=p text1=q\n- finish1=stop:stop\n"
+     "- finish0=content_filter:content_filter\ncomplete"},
+    {"finish words",
+     CHOICE("\"finish_reason\":\"tool_calls\"") CHOICE("\"finish_reason\":\"function_call\"")
+         CHOICE("\"finish_reason\":\"eos\"") CHOICE("\"finish_reason\":\"\"")
+             CHOICE("\"finish_reason\":null"),
+     "- finish0=tool_calls:tool_calls\n- finish0=tool_calls:function_call\n- finish0=other:eos\n"
+     "- other0\n- other0\ncomplete"},
+    {"usage in all its forms",
+     DATA("{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"completion_tokens_details\":"
+          "{\"reasoning_tokens\":3},\"prompt_tokens_details\":{\"cached_tokens\":4}}}")
+         DATA("{\"x_groq\":{\"usage\":{\"prompt_tokens\":5,\"prompt_cache_hit_tokens\":6}}}")
+             DATA("{\"usage\":{\"prompt_tokens\":\"7\",\"completion_tokens\":-1}}") DATA(
+                 "{\"usage\":{\"completion_tokens\":99999999999999999999,\"s\":\"\\ud83d\"}}") DONE,
+     "- usage/1/2/3/4/{\"prompt_tokens\":1,\"completion_tokens\":2,\"completion_tokens_details\":"
+     "{\"reasoning_tokens\":3},\"prompt_tokens_details\":{\"cached_tokens\":4}}\n"
+     "- usage/5/-/-/6/{\"prompt_tokens\":5,\"prompt_cache_hit_tokens\":6}\n- other0\n"
+     "- "
+     "usage/-/9223372036854775807/-/-/"
+     "{\"completion_tokens\":99999999999999999999,\"s\":\"\xEF\xBF\xBD\"}\n"
+     "-\ncomplete"},
+    {"an old message beside the delta",
+     CHOICE("\"message\":{\"content\":\"no\"},\"delta\":{\"content\":\"yes\"}") DONE,
+     "- text0=yes\n-\ncomplete"},
+
+    {"tool calls: id and name first, arguments in pieces",
+     TOOLS("{\"index\":0,\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+           "\"arguments\":\"\"}}")
+         TOOLS("{\"index\":0,\"function\":{\"arguments\":\"{\\\"x\\\"\"}}")
+             TOOLS("{\"index\":1,\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"{\"}}")
+                 TOOLS("{\"index\":0,\"function\":{\"arguments\":\":1}\"}}")
+                     TOOLS("{\"index\":1,\"function\":{\"arguments\":\"}\"}}") DONE,
+     "- tool0.0<a,f>=\n- tool0.0<,>={\"x\"\n- tool0.1<b,g>={\n- tool0.0<,>=:1}\n- "
+     "tool0.1<,>=}\n-\ncomplete"},
+    {"tool calls: several in a chunk, two fragments of one call",
+     TOOLS("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
+           "{\"index\":1,\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"[\"}},"
+           "{\"index\":1,\"function\":{\"arguments\":\"]\"}}") DONE,
+     "- tool0.0<a,f>={} tool0.1<b,g>=[ tool0.1<,>=]\n-\ncomplete"},
+    {"tool calls: no index",
+     TOOLS("{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}")
+         TOOLS("{\"function\":{\"arguments\":\"}\"}}")
+             TOOLS("{\"id\":\"b\",\"function\":{\"name\":\"f\",\"arguments\":\"1\"}}")
+                 TOOLS("{\"id\":\"b\",\"function\":{\"arguments\":\"2\"}}")
+                     TOOLS("{\"function\":{\"arguments\":\"3\"}}") DONE,
+     "- tool0.0<a,f>={\n- tool0.0<,>=}\n- tool0.1<b,f>=1\n- tool0.1<,>=2\n- "
+     "tool0.1<,>=3\n-\ncomplete"},
+    {"tool calls: the same index, another id",
+     TOOLS("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"1\"}},"
+           "{\"index\":0,\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"2\"}}")
+         TOOLS("{\"index\":0,\"function\":{\"arguments\":\"3\"}}") TOOLS(
+             "{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"4\"}}") DONE,
+     "- tool0.0<a,f>=1 tool0.1<b,g>=2\n- tool0.1<,>=3\n- tool0.0<,>=4\n-\ncomplete"},
+    {"tool calls: index above 0 first, id late, name repeated",
+     TOOLS("{\"index\":4,\"function\":{\"name\":\"f\"}}") TOOLS(
+         "{\"index\":4,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"1\"}}")
+         TOOLS("{\"function\":{\"name\":\"f\"},\"id\":\"a\",\"index\":4},{},{\"index\":9}") DONE,
+     "- tool0.0<,f>=\n- tool0.0<a,>=1\n- other0\n-\ncomplete"},
+    {"tool calls: each choice has its own",
+     DATA("{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\"}]}},"
+          "{\"index\":1,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\"},{\"function\":{"
+          "\"arguments\":\"1\"}}]}}]}") DONE,
+     "- tool0.0<a,>= tool1.0<a,>= tool1.0<,>=1\n-\ncomplete"},
+
+    {"a pair cut between two deltas",
+     DELTA("\"content\":\"a\\ud83d\"") DELTA("\"content\":\"\\ude00b\"")
+         DELTA("\"reasoning\":\"\\ud83d\",\"content\":\"\\ud83d\"")
+             DELTA("\"reasoning\":\"\\ude00\",\"content\":\"\\ude01\"") DONE,
+     "- text0=a\n- text0=\xF0\x9F\x98\x80"
+     "b\n- other0\n- reasoning0=\xF0\x9F\x98\x80 text0=\xF0\x9F\x98\x81\n"
+     "-\ncomplete"},
+    {"lone halves",
+     DELTA("\"content\":\"\\ud83dA\\ude00\"") DELTA("\"content\":\"\\ud83d\"")
+         DELTA("\"content\":\"B\"")
+             CHOICE("\"delta\":{\"content\":\"\\ud83d\"},\"finish_reason\":\"stop\""),
+     "- text0=\xEF\xBF\xBD"
+     "A\xEF\xBF\xBD\n- other0\n- text0=\xEF\xBF\xBD"
+     "B\n"
+     "- text0=\xEF\xBF\xBD finish0=stop:stop\ncomplete"},
+    {"a half held at the terminator",
+     TOOLS("{\"index\":0,\"id\":\"\\ud83d\",\"function\":{\"name\":\"f\",\"arguments\":\"\\ud83d\"}"
+           "}") DATA("{\"model\":\"\\ude00\",\"choices\":[{\"index\":3,\"delta\":{\"refusal\":"
+                     "\"\\ud83d\"}}]}") DONE,
+     "- tool0.0<\xEF\xBF\xBD,f>=\n- model:\xEF\xBF\xBD other0\n- tool0.0<,>=\xEF\xBF\xBD "
+     "refusal3=\xEF\xBF\xBD\ncomplete"},
+    {"each call joins its own halves",
+     TOOLS("{\"index\":0,\"id\":\"a\",\"function\":{\"arguments\":\"\\ud83d\"}},"
+           "{\"index\":1,\"id\":\"b\",\"function\":{\"arguments\":\"\\ud83d\"}}")
+         TOOLS("{\"index\":1,\"function\":{\"arguments\":\"\\ude01\"}},{\"index\":0,\"function\":{"
+               "\"arguments\":\"\\ude00\"}}") DONE,
+     "- tool0.0<a,>= tool0.1<b,>=\n- tool0.1<,>=\xF0\x9F\x98\x81 "
+     "tool0.0<,>=\xF0\x9F\x98\x80\n-\ncomplete"},
+    {"bytes that are no UTF-8, and odd characters kept",
+     DELTA("\"content\":\"\xFFx\"")
+         DELTA("\"content\":\"\xE2\x80\xA8\xC2\x85\xEF\xBB\xBF data: [DONE]\\u0001\"") DONE,
+     "- text0=\xEF\xBF\xBDx\n- text0=\xE2\x80\xA8\xC2\x85\xEF\xBB\xBF data: "
+     "[DONE]\x01\n-\ncomplete"},
+
+    {"nothing counts after the terminator", DONE DELTA("\"content\":\"x\"") DATA("{broken") DONE,
+     "-\ncomplete"},
+    {"white space around the terminator", "data:   [DONE] \t \r\n\r\n", "-\ncomplete"},
+    {"a terminator over two lines", "data: \ndata: [DONE]\ndata:\n\n", "-\ncomplete"},
+    {"the terminator without a blank line", DELTA("\"content\":\"x\"") "data: [DONE]",
+     "- text0=x\ncomplete"},
+    {"data that only begins like the terminator", DATA("[1]") DATA("[DONE"),
+     "- other0\nprotocol error at 17"},
+    {"data that goes on behind the terminator", DATA("[DONE]]"), "protocol error at 6"},
+    {"an event over two lines",
+     "data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"x\"}}]}\n\n" DONE,
+     "- text0=x\n-\ncomplete"},
+    {"an empty body", "", "interrupted"},
+    {"no end at all", DELTA("\"content\":\"x\""), "- text0=x\ninterrupted"},
+    {"a finish reason for one of two choices",
+     DATA("{\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"},{\"index\":1}]}"),
+     "- finish0=stop:stop\ninterrupted"},
+    {"cut inside an event behind the finish reason",
+     CHOICE("\"finish_reason\":\"stop\"") "data: {\"usa", "- finish0=stop:stop\ninterrupted"},
+    {"broken JSON", DELTA("\"content\":\"x\"") ": ping\n" DATA("{\"a\":}") DONE,
+     "- text0=x\nprotocol error at 70"},
+    {"text that is no JSON", DATA("Internal Server Error"), "protocol error at 6"},
+    {"two documents in one event", "data: {}\ndata: {}\n\n", "protocol error at 6"},
+
+    {"an error object",
+     DELTA("\"content\":\"x\"")
+         DATA("{\"error\":{\"message\":\"no\",\"type\":\"server_error\",\"code\":null}}"),
+     "- text0=x\n-\nprovider error 500 server_error: no"},
+    {"an error beside choices and usage, then the terminator",
+     DATA("{\"error\":{\"code\":400,\"message\":\"Too "
+          "long\"},\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},"
+          "\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":1}}")
+         CHOICE("\"finish_reason\":\"length\"") DONE,
+     "- text0=x usage/1/-/-/-/{\"prompt_tokens\":1}\n- finish0=length:length\n-\nprovider error "
+     "400 400: Too long"},
+    {"a code in words",
+     DATA("{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\",\"type\":\"x\"}}"),
+     "-\nprovider error 429 insufficient_quota: m"},
+    {"a type in words, a code of their own",
+     DATA("{\"error\":{\"message\":\"m\",\"code\":\"1301\",\"type\":\"overloaded_error\"}}"),
+     "-\nprovider error 529 1301: m"},
+    {"a code as a string", DATA("{\"error\":{\"message\":\"m\",\"code\":\"429\"}}"),
+     "-\nprovider error 429 429: m"},
+    {"a status of its own", DATA("{\"error\":{\"message\":\"m\",\"code\":\"x\",\"status\":503}}"),
+     "-\nprovider error 503 x: m"},
+    {"a status that is none",
+     DATA("{\"error\":{\"message\":\"m\",\"status\":200,\"code\":[],\"type\":{}}}"),
+     "-\nprovider error 0 : m"},
+    {"an error that is a string", DATA("{\"error\":\"out of memory\"}"),
+     "-\nprovider error 0 : out of memory"},
+    {"an error without a message", DATA("{\"error\":{\"why\":1}}"),
+     "-\nprovider error 0 : {\"why\":1}"},
+    {"an empty error object", DATA("{\"error\":{}}"), "-\nprovider error 0 : {}"},
+    {"errors that are none",
+     DATA("{\"error\":null}") DATA("{\"error\":\"\"}") DATA("{\"error\":false}")
+         DATA("{\"error\":[]}") DONE,
+     "- other0\n- other0\n- other0\n- other0\n-\ncomplete"},
+    {"the first of two errors", DATA("{\"error\":\"one\"}") DATA("{\"error\":\"two\"}"),
+     "-\n-\nprovider error 0 : one"},
+    {"old vLLM",
+     DATA("{\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"param\":null,"
+          "\"code\":400}"),
+     "-\nprovider error 400 400: m"},
+    {"an event named error",
+     "event: error\n" DATA("{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\","
+                           "\"code\":\"c\",\"status_code\":400}}"),
+     "-\nprovider error 400 c: m"},
+    {"an event named error in other words", "event: error\n" DATA("{\"detail\":\"\xFF\"}"),
+     "-\nprovider error 0 : {\"detail\":\"\xEF\xBF\xBD\"}"},
+    {"an event named error that is no JSON", "event: error\n" DATA("boom"),
+     "-\nprovider error 0 : boom"},
+    {"old llama.cpp: a field named error",
+     DELTA("\"content\":\"x\"") "error: "
+                                "{\"code\":500,\"message\":\"m\",\"type\":\"server_error\"}\n\n",
+     "- text0=x\nprovider error 500 500: m"},
+    {"a field named error inside an event",
+     "data: {\"choices\":[{\"delta\":\nerror: {\"code\":503,\"message\":\"m\"}\n"
+     "data: {\"content\":\"x\"}}]}\n\n",
+     "- text0=x\nprovider error 503 503: m"},
+    {"a field named error that is no JSON", "error: x\n" DONE, "-\ncomplete"},
+    {"an error glued onto half an event",
+     DELTA("\"content\":\"x\"") DATA("{\"id\":\"y\",\"choices\":[{\"delta\":{\"conte{\"error\":{"
+                                     "\"code\":500,\"message\":\"m\"}}"),
+     "- text0=x\nprovider error 500 500: m"},
+    {"an error glued onto half a string",
+     DATA("{\"choices\":[{\"delta\":{\"content\":\"{\\\"error\\\"{\"error\":{\"message\":\"m\","
+          "\"in\":{\"error\":1}}}"),
+     "provider error 0 : m"},
+    {"an error glued on, without a blank line",
+     DATA("{\"id\":1}") "data: {\"id\":\"y\",\"choices\":[{\"error\":{\"message\":\"m\"}}\n",
+     "- other0\nprovider error 0 : m"},
+    {"an error without a blank line", "data: {\"id\":\"x\",\"error\":{\"message\":\"m\"}}",
+     "provider error 0 : m"},
+    {"half an error glued on", DATA("{\"id\":\"y{\"error\":{\"message\":\"m\"}"),
+     "protocol error at 6"},
+};
+
+static void run_stream(struct log *log, struct test_pieces *pieces) {
+  struct mill__decoder *decoder = open_decoder(log);
+  int error = MILL_OK;
+  const char *piece;
+  size_t len, consumed;
+  while (!error && (piece = test_next_piece(pieces, &len))) {
+    error = mill__decoder_feed(decoder, piece, len, &consumed);
+    CHECK(consumed == len || error);
+  }
+  if (error)
+    CHECK_INT(mill__decoder_feed(decoder, "x", 1, &consumed), error);
+  error = mill__decoder_finish(decoder);
+  CHECK_INT(mill__decoder_finish(decoder), error);
+  put_end(log, decoder, error);
+  mill__decoder_free(decoder);
+}
+
+static void test_streams(void) {
+  static struct log log;
+  for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+    struct test_pieces pieces = {.bytes = streams[i].stream, .len = strlen(streams[i].stream)};
+    while (test_next_run(&pieces)) {
+      test_case("%s, %s", streams[i].name, test_run_name(&pieces));
+      run_stream(&log, &pieces);
+      CHECK_BYTES(log.text, log.len, streams[i].log, strlen(streams[i].log));
+    }
+  }
+}
+
+/* ---- wrong shapes ----------------------------------------------------------------------------- */
+
+/* The document in which `value` stands at a path of the table. */
+static void put_document(struct log *log, const char *path, const char *value) {
+  char closing[64];
+  size_t n_closing = 0;
+  for (const char *at = path; *at; at += *at == '.') {
+    if (*at == '[') {
+      put(log, "[");
+      closing[n_closing++] = ']';
+      at += 2;
+    } else {
+      int len = (int)strcspn(at, ".[");
+      put(log, "{\"%.*s\":", len, at);
+      closing[n_closing++] = '}';
+      at += len;
+    }
+  }
+  put(log, "%s", value);
+  while (n_closing)
+    put(log, "%c", closing[--n_closing]);
+}
+
+static void test_shapes(void) {
+  static const char *const values[] = {
+      "null",   "true",    "1",        "-1.5",         "1e999",     "\"\"",
+      "\"s\"",  "{}",      "[]",       "{\"k\":[{}]}", "[{}]",      "[[]]",
+      "[null]", "[\"s\"]", "[[{}],1]", "{\"\":{}}",    "[1,[2,[]]]"};
+  const struct mill__dialect *dialect = mill__dialect_find("openai-chat");
+  static struct log log, stream;
+  for (size_t i = 0; i < dialect->n_paths; i++)
+    for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
+      /* The path itself, and each container on the way to it. */
+      char path[128];
+      snprintf(path, sizeof path, "%s", dialect->paths[i].path);
+      for (size_t end = strlen(path); end > 0; end--) {
+        if (path[end] && path[end] != '.' && path[end] != '[')
+          continue;
+        path[end] = '\0';
+        test_case("%s at %s", values[k], path);
+        stream.len = 0;
+        put(&stream, "data: ");
+        put_document(&stream, path, values[k]);
+        put(&stream, "\n\n" DELTA("\"content\":\"x\"") DONE);
+        struct mill__decoder *decoder = open_decoder(&log);
+        size_t consumed;
+        CHECK_INT(mill__decoder_feed(decoder, stream.text, stream.len, &consumed), MILL_OK);
+        CHECK_INT(log.n_events, 3);
+        CHECK(log.len > 13 && memcmp(log.text + log.len - 13, "\n- text0=x\n-\n", 13) == 0);
+        bool error = strncmp(path, "error", 5) == 0;
+        int end_code = mill__decoder_finish(decoder);
+        CHECK(end_code == MILL_OK || (error && end_code == MILL_E_PROVIDER));
+        mill__decoder_free(decoder);
+      }
+    }
+}
+
+/* ---- pauses, limits, memory ------------------------------------------------------------------- */
+
+static void test_pause(void) {
+  test_case("%s", "a sink that pauses behind every event");
+  static const char stream[] =
+      ": c\n\n" DELTA("\"content\":\"a\"") DELTA("\"content\":\"b\"") DONE ": d\n\n";
+  static const char told[] = "- text0=a\n- text0=b\n-\n";
+  static struct log log;
+  struct mill__decoder *decoder = open_decoder(&log);
+  log.answer = MILL_AGAIN;
+  log.n_comments = 0;
+  unsigned n_pauses = 0;
+  const size_t len = sizeof stream - 1;
+  for (size_t at = 0, consumed; at < len; at += consumed) {
+    int rc = mill__decoder_feed(decoder, test_guarded(stream + at, len - at), len - at, &consumed);
+    n_pauses += rc == MILL_AGAIN;
+    CHECK(rc == MILL_AGAIN || (rc == MILL_OK && at + consumed == len));
+    CHECK_INT(log.n_events, n_pauses);
+  }
+  CHECK_INT(n_pauses, 3);
+  CHECK_INT(log.n_comments, 1); /* none behind the terminator */
+  CHECK_BYTES(log.text, log.len, told, sizeof told - 1);
+  CHECK(mill__decoder_terminated(decoder));
+  CHECK_INT(mill__decoder_finish(decoder), MILL_OK);
+  mill__decoder_free(decoder);
+}
+
+static void test_sink_error(void) {
+  test_case("%s", "the sink's own error stays");
+  static struct log log;
+  struct mill__decoder *decoder = open_decoder(&log);
+  log.answer = MILL_E_CANCELLED;
+  static const char stream[] = DELTA("\"content\":\"a\"") DELTA("\"content\":\"b\"");
+  size_t consumed;
+  for (int i = 0; i < 2; i++)
+    CHECK_INT(mill__decoder_feed(decoder, stream, sizeof stream - 1, &consumed), MILL_E_CANCELLED);
+  CHECK_INT(mill__decoder_finish(decoder), MILL_E_CANCELLED);
+  CHECK_INT(log.n_events, 1);
+  mill__decoder_free(decoder);
+}
+
+/* Feed one event made of `unit` many times over, between a start and an end. */
+static int feed_repeated(const char *start, const char *unit, size_t times, const char *end) {
+  static struct log log;
+  struct mill__decoder *decoder = open_decoder(&log);
+  size_t consumed;
+  int error = mill__decoder_feed(decoder, start, strlen(start), &consumed);
+  for (size_t i = 0; i < times && !error; i++)
+    error = mill__decoder_feed(decoder, unit, strlen(unit), &consumed);
+  if (!error)
+    error = mill__decoder_feed(decoder, end, strlen(end), &consumed);
+  mill__decoder_free(decoder);
+  return error;
+}
+
+static void test_limits(void) {
+  test_case("%s", "limits");
+  CHECK_INT(feed_repeated("data: ", "[", 65, "\n\n"), MILL_E_LIMIT);
+  CHECK_INT(feed_repeated("data: \"", "many bytes", 105000, "\"\n\n"), MILL_E_LIMIT);
+  CHECK_INT(feed_repeated("data: ", "many bytes", 105000, "\n\n"), MILL_E_LIMIT);
+  CHECK_INT(feed_repeated("data: [1", "0", 1024, "]\n\n"), MILL_E_LIMIT);
+  CHECK_INT(feed_repeated("data: {\"choices\":[{\"delta\":{\"tool_calls\":[{}", ",{}", 70000,
+                          "]}}]}\n\n"),
+            MILL_E_LIMIT);
+  CHECK_INT(feed_repeated("data: {\"choices\":[{}", ",{}", 256, "]}\n\n"), MILL_E_LIMIT);
+  CHECK_INT(feed_repeated("data: {\"choices\":[{\"index\":0}", ",{\"index\":0}", 70000, "]}\n\n"),
+            MILL_OK);
+}
+
+static const char memory_stream[] = DATA("{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,"
+                                         "\"delta\":{\"role\":\"a\",\"content\":"
+                                         "\"x\\ud83d\\u00e9\xFF\",\"reasoning_details\":[{\"text\":"
+                                         "\"r\"}]}},{\"index\":1,\"delta\":"
+                                         "{\"tool_calls\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":"
+                                         "\"c\"},{\"id\":\"d\",\"function\":{\"arguments\":"
+                                         "\"\\ud83d\"}}]},\"finish_reason\":\"stop\"}],\"usage\":{"
+                                         "\"prompt_tokens\":1}}") "error: "
+                                                                  "{\"code\":500,\"message\":\"m\"}"
+                                                                  "\n" DATA("{\"id\":\"y\","
+                                                                            "\"choices\":[{"
+                                                                            "\"delta\":{\"conte{"
+                                                                            "\"error\":{"
+                                                                            "\"message\":\"m\"}}");
+
+static void run_with_failing_memory(void *ctx) {
+  struct log *log = ctx;
+  struct mill__decoder *decoder = open_decoder(log);
+  if (!decoder) {
+    CHECK(test_alloc_failed());
+    return;
+  }
+  int error = MILL_OK;
+  const size_t len = sizeof memory_stream - 1, step = 11;
+  size_t consumed;
+  for (size_t at = 0; at < len && !error; at += step)
+    error = mill__decoder_feed(decoder, memory_stream + at, at + step < len ? step : len - at,
+                               &consumed);
+  if (!error)
+    error = mill__decoder_finish(decoder);
+  CHECK(error == MILL_E_PROVIDER || (error == MILL_E_NOMEM && test_alloc_failed()));
+  mill__decoder_free(decoder);
+}
+
+/* From the second event of a kind on, a stream takes no memory. */
+static void test_steady_state(void) {
+  test_case("%s", "no allocation in the steady state");
+  static const char stream[] =
+      DATA("{\"id\":\"chatcmpl-1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+           "\"assistant\","
+           "\"content\":\" "
+           "wor\\nld\",\"reasoning\":\"\\ud83d\"},\"logprobs\":null,\"finish_reason\":null}]}")
+          TOOLS("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":"
+                "\"\xFF\\ude00\"}"
+                "}") DATA("{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}"
+                          "}") ": ping\n\n";
+  static struct log log;
+  struct mill__decoder *decoder = open_decoder(&log);
+  const size_t len = sizeof stream - 1;
+  size_t consumed;
+  for (int i = 0; i < 1000; i++) {
+    log.len = 0;
+    if (i == 10)
+      test_alloc_fail(1, true);
+    size_t cut = (size_t)i % len;
+    CHECK_INT(mill__decoder_feed(decoder, stream, cut, &consumed), MILL_OK);
+    CHECK_INT(mill__decoder_feed(decoder, stream + cut, len - cut, &consumed), MILL_OK);
+    if (i < 10) /* the longest piece of data that a cut leaves */
+      CHECK_INT(mill__decoder_feed(decoder, stream, len - 30, &consumed) ||
+                    mill__decoder_feed(decoder, stream + len - 30, 30, &consumed),
+                MILL_OK);
+  }
+  CHECK(!test_alloc_failed());
+  test_alloc_fail(0, false);
+  CHECK_INT(log.n_events, 3 * 1010);
+  mill__decoder_free(decoder);
+}
+
+/* ---- error answers ---------------------------------------------------------------------------- */
+
+static void check_error_body(const char *body, const char *expected) {
+  test_case("%s", body);
+  struct mill__provider_error error = {0};
+  mill__buf_init(&error.message, 1000);
+  mill__buf_init(&error.kind, 1000);
+  size_t len = strlen(body);
+  bool found = mill__dialect_error_body(mill__dialect_find("openai-chat"), test_guarded(body, len),
+                                        len, &error);
+  CHECK_INT(found, expected != NULL);
+  CHECK_INT(error.seen, found);
+  if (found) {
+    static struct log log;
+    log.len = 0;
+    put(&log, "%d", error.status);
+    put_slice(&log, " ", mill__buf_slice(&error.kind));
+    put_slice(&log, ": ", mill__buf_slice(&error.message));
+    CHECK_BYTES(log.text, log.len, expected, strlen(expected));
+  }
+  mill__buf_fini(&error.message);
+  mill__buf_fini(&error.kind);
+}
+
+static void test_error_bodies(void) {
+  check_error_body(
+      "{\"error\":{\"message\":\"Bad key\",\"type\":\"invalid_request_error\",\"code\":"
+      "\"invalid_api_key\"}}\n",
+      "401 invalid_api_key: Bad key");
+  check_error_body("{\"object\":\"error\",\"message\":\"m\",\"code\":404}", "404 404: m");
+  check_error_body("{\"error\":\"m\"}", "0 : m");
+  check_error_body("{\"id\":\"x\",\"object\":\"chat.completion\",\"choices\":[]}", NULL);
+  check_error_body("<html></html>", NULL);
+  check_error_body("{\"error\":{\"message\":\"m\"}", NULL);
+  check_error_body("", NULL);
+}
+
+static void test_formats(void) {
+  test_case("%s", "every format has its dialect");
+  const char *const *names = mill_formats();
+  CHECK_STR(names[0], "openai-chat");
+  for (; *names; names++)
+    CHECK_STR(mill__dialect_find(*names)->name, *names);
+  CHECK(mill__dialect_find("no-such-format") == NULL);
+}
+
+/* ---- recorded streams ------------------------------------------------------------------------- */
+
+/* What a recording adds up to, for choice 0. */
+struct answer {
+  struct mill__buf text[MILL_CHUNK_REFUSAL + 1]; /* by mill_chunk_type */
+  struct mill__buf finish;
+  mill_usage usage;
+  struct answer_tool {
+    struct mill__buf name, arguments;
+  } tools[16];
+  size_t n_tools;
+  unsigned n_events;
+};
+
+static void add_tool(struct answer *answer, const struct mill__delta *delta) {
+  size_t i = (size_t)delta->tool_index;
+  CHECK(i < sizeof answer->tools / sizeof *answer->tools && i <= answer->n_tools);
+  struct answer_tool *tool = &answer->tools[i];
+  if (i == answer->n_tools) {
+    answer->n_tools++;
+    mill__buf_init(&tool->name, SIZE_MAX);
+    mill__buf_init(&tool->arguments, SIZE_MAX);
+  }
+  mill__buf_append(&tool->name, delta->tool_name.ptr, delta->tool_name.len);
+  mill__buf_append(&tool->arguments, delta->text.ptr, delta->text.len);
+}
+
+static void add_delta(struct answer *answer, const struct mill__delta *delta) {
+  if (delta->type == MILL_CHUNK_USAGE)
+    answer->usage = delta->usage;
+  if (delta->choice != 0)
+    return;
+  if (delta->type <= MILL_CHUNK_REFUSAL)
+    mill__buf_append(&answer->text[delta->type], delta->text.ptr, delta->text.len);
+  if (delta->type == MILL_CHUNK_TOOL_CALL)
+    add_tool(answer, delta);
+  if (delta->type == MILL_CHUNK_FINISH) {
+    mill__buf_clear(&answer->finish);
+    mill__buf_append(&answer->finish, delta->finish_raw.ptr, delta->finish_raw.len);
+  }
+}
+
+static int on_recorded_event(void *ctx, const mill_event *event, const struct mill__meta *meta,
+                             const struct mill__delta *deltas, size_t n_deltas) {
+  struct answer *answer = ctx;
+  (void)event;
+  (void)meta;
+  answer->n_events++;
+  for (size_t i = 0; i < n_deltas; i++)
+    add_delta(answer, &deltas[i]);
+  return MILL_OK;
+}
+
+static long long code_points(const struct mill__buf *text) {
+  long long n = 0;
+  for (size_t i = 0; i < text->len; i++)
+    n += ((unsigned char)text->ptr[i] & 0xC0) != 0x80;
+  return n;
+}
+
+/* A text of the manifest: its length always, itself where it is short. */
+static void check_text(const struct json *expected, const char *key, const struct mill__buf *text) {
+  char len_key[32];
+  snprintf(len_key, sizeof len_key, "%s_len", key);
+  const struct json *len = json_get(expected, len_key), *whole = json_get(expected, key);
+  CHECK_INT(code_points(text), len ? (long long)len->number : 0);
+  if (whole)
+    CHECK_BYTES(text->ptr, text->len, whole->text, whole->len);
+}
+
+static void check_tokens(const struct json *usage, const char *key, int64_t tokens) {
+  const struct json *expected = usage ? json_get(usage, key) : NULL;
+  CHECK_INT(tokens < 0 ? 0 : tokens, expected ? (long long)expected->number : 0);
+}
+
+static void check_answer(const struct answer *answer, const struct json *expected) {
+  check_text(expected, "text", &answer->text[MILL_CHUNK_TEXT]);
+  check_text(expected, "reasoning", &answer->text[MILL_CHUNK_REASONING]);
+  check_text(expected, "refusal", &answer->text[MILL_CHUNK_REFUSAL]);
+  const struct json *finish = json_get(expected, "finish"), *usage = json_get(expected, "usage");
+  CHECK_BYTES(answer->finish.ptr, answer->finish.len, finish ? finish->text : "",
+              finish ? finish->len : 0);
+  check_tokens(usage, "input_tokens", answer->usage.input_tokens);
+  check_tokens(usage, "output_tokens", answer->usage.output_tokens);
+  CHECK_INT(answer->n_events, json_need(expected, "n_events", JSON_NUMBER)->number);
+  const struct json *tool = json_need(expected, "tool_calls", JSON_ARRAY)->child;
+  size_t i = 0;
+  for (; tool; tool = tool->next, i++) {
+    CHECK(i < answer->n_tools);
+    const struct json *name = json_need(tool, "name", JSON_STRING),
+                      *arguments = json_need(tool, "arguments", JSON_STRING);
+    CHECK_BYTES(answer->tools[i].name.ptr, answer->tools[i].name.len, name->text, name->len);
+    CHECK_BYTES(answer->tools[i].arguments.ptr, answer->tools[i].arguments.len, arguments->text,
+                arguments->len);
+  }
+  CHECK_INT(answer->n_tools, i);
+}
+
+static void answer_init(struct answer *answer) {
+  *answer = (struct answer){.usage = {-1, -1, -1, -1, {NULL, 0}}};
+  for (int i = 0; i <= MILL_CHUNK_REFUSAL; i++)
+    mill__buf_init(&answer->text[i], SIZE_MAX);
+  mill__buf_init(&answer->finish, SIZE_MAX);
+}
+
+static void answer_fini(struct answer *answer) {
+  for (int i = 0; i <= MILL_CHUNK_REFUSAL; i++)
+    mill__buf_fini(&answer->text[i]);
+  mill__buf_fini(&answer->finish);
+  for (size_t i = 0; i < answer->n_tools; i++) {
+    mill__buf_fini(&answer->tools[i].name);
+    mill__buf_fini(&answer->tools[i].arguments);
+  }
+}
+
+static void replay(const char *bytes, size_t len, size_t step, const struct json *expected) {
+  struct answer answer;
+  answer_init(&answer);
+  const struct mill__sink sink = {on_recorded_event, NULL, &answer};
+  struct mill__decoder *decoder;
+  CHECK_INT(mill__decoder_new(mill__dialect_find("openai-chat"), &limits, &sink, &decoder),
+            MILL_OK);
+  for (size_t at = 0, consumed; at < len; at += step) {
+    size_t n = len - at < step ? len - at : step;
+    CHECK_INT(mill__decoder_feed(decoder, test_guarded(bytes + at, n), n, &consumed), MILL_OK);
+  }
+  bool error = json_get(expected, "error") != NULL;
+  CHECK_INT(mill__decoder_finish(decoder), error ? MILL_E_PROVIDER : MILL_OK);
+  CHECK_INT(mill__decoder_terminated(decoder),
+            json_get(expected, "terminal_seen")->type == JSON_TRUE);
+  check_answer(&answer, expected);
+  mill__decoder_free(decoder);
+  answer_fini(&answer);
+}
+
+static bool test_recordings(void) {
+  const char *manifest = test_shared("streams/manifest.json");
+  if (!manifest)
+    return false;
+  struct json *all = json_read(manifest);
+  size_t n_replayed = 0;
+  for (const struct json *entry = all->child; entry; entry = entry->next) {
+    if (strcmp(json_need(entry, "api", JSON_STRING)->text, "openai-chat") != 0)
+      continue;
+    char path[256];
+    snprintf(path, sizeof path, "streams/%s", json_need(entry, "file", JSON_STRING)->text);
+    size_t len;
+    char *bytes = test_read_file(test_shared(path), &len);
+    for (size_t step = len; step; step /= 7) {
+      test_case("%s in steps of %zu", path, step);
+      replay(bytes, len, step, json_need(entry, "expected", JSON_OBJECT));
+    }
+    free(bytes);
+    n_replayed++;
+  }
+  json_free(all);
+  CHECK(n_replayed >= 75);
+  return true;
+}
+
+int main(void) {
+  test_alloc_install();
+  test_formats();
+  test_streams();
+  test_shapes();
+  test_pause();
+  test_sink_error();
+  test_limits();
+  test_error_bodies();
+  test_steady_state();
+  static struct log log;
+  test_each_failing_allocation(run_with_failing_memory, &log);
+  return test_recordings() ? 0 : test_skipped("streams");
+}
