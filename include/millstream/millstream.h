@@ -91,6 +91,7 @@ typedef struct mill_metrics {
   uint64_t wakeups;    /* notifications of waiting consumers */
   uint64_t pauses;     /* transfers stopped by a full queue */
   uint64_t connections; /* sockets opened */
+  uint64_t cpu_ns;      /* CPU time of the engine's thread; 0 in a mill_stats */
   uint64_t first_chunk_us[MILL_HISTOGRAM_BUCKETS]; /* start to first chunk */
   uint64_t inter_chunk_us[MILL_HISTOGRAM_BUCKETS]; /* between two arrivals of data with chunks */
 } mill_metrics;

@@ -197,7 +197,7 @@ static PyGetSetDef chunk_getset[] = {
 };
 
 static PyMethodDef chunk_methods[] = {
-    {"json", chunk_json, METH_NOARGS, "json()\n--\n\nThe event's data, parsed as JSON."},
+    {"json", chunk_json, METH_NOARGS, "json($self, /)\n--\n\nThe event's data, parsed as JSON."},
     {NULL, NULL, 0, NULL},
 };
 

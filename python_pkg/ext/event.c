@@ -123,7 +123,7 @@ static PyGetSetDef event_getset[] = {
 };
 
 static PyMethodDef event_methods[] = {
-    {"json", event_json, METH_NOARGS, "json()\n--\n\nThe data, parsed as JSON."},
+    {"json", event_json, METH_NOARGS, "json($self, /)\n--\n\nThe data, parsed as JSON."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -44,14 +44,14 @@ static PyObject *set_error_factory(PyObject *module, PyObject *factory) {
 }
 
 static PyMethodDef functions[] = {
-    {"metrics", metrics, METH_NOARGS, "metrics()\n--\n\nThe counters of the process as a dict."},
-    {"formats", formats, METH_NOARGS, "formats()\n--\n\nThe names of the wire formats."},
+    {"metrics", metrics, METH_NOARGS, "metrics($module, /)\n--\n\nThe counters of the process as a dict."},
+    {"formats", formats, METH_NOARGS, "formats($module, /)\n--\n\nThe names of the wire formats."},
     {"set_error_factory", set_error_factory, METH_O,
-     "set_error_factory(factory, /)\n--\n\nThe function that builds an exception from its facts."},
+     "set_error_factory($module, factory, /)\n--\n\nThe function that builds an exception from its facts."},
     {"shutdown", engine_shutdown, METH_NOARGS,
-     "shutdown()\n--\n\nStop the engine; its streams end as cancelled."},
+     "shutdown($module, /)\n--\n\nStop the engine; its streams end as cancelled."},
     {"after_fork_child", engine_after_fork_child, METH_NOARGS,
-     "after_fork_child()\n--\n\nLeave the parent's engine alone."},
+     "after_fork_child($module, /)\n--\n\nLeave the parent's engine alone."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -107,6 +107,8 @@ PyObject *stats_to_dict(StatsObject *stats) {
   PyObject *dict = PyDict_New();
   if (dict && (put_core(dict, &metrics) || put_gil(dict, stats ? &stats->gil : &process_gil_stats)))
     Py_CLEAR(dict);
+  if (dict && !stats && put_seconds(dict, "engine_cpu_total", metrics.cpu_ns))
+    Py_CLEAR(dict);
   return dict;
 }
 
@@ -115,7 +117,7 @@ static PyObject *stats_read(PyObject *self, PyObject *unused) {
 }
 
 static PyMethodDef stats_methods[] = {
-    {"read", stats_read, METH_NOARGS, "read()\n--\n\nThe counters as a dict."},
+    {"read", stats_read, METH_NOARGS, "read($self, /)\n--\n\nThe counters as a dict."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -324,13 +324,13 @@ static PyObject *stream_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 
 static PyMethodDef stream_methods[] = {
     {"cancel", stream_cancel, METH_NOARGS,
-     "cancel()\n--\n\n"
+     "cancel($self, /)\n--\n\n"
      "End the stream now, from any thread, any number of times. What was not taken yet is\n"
      "dropped; a thread that waits in next() raises Cancelled."},
     {"close", stream_close, METH_NOARGS,
-     "close()\n--\n\nAs cancel(), but iteration just stops. Leaving a with block does this."},
+     "close($self, /)\n--\n\nAs cancel(), but iteration just stops. Leaving a with block does this."},
     {"wait", (PyCFunction)(void (*)(void))stream_wait, METH_VARARGS | METH_KEYWORDS,
-     "wait(timeout=None)\n--\n\n"
+     "wait($self, /, timeout=None)\n--\n\n"
      "Wait until next() would not block: for a chunk, the end or an error. False when `timeout`\n"
      "seconds are over before."},
     {"_next_event", stream_next_event, METH_NOARGS, NULL},
@@ -349,6 +349,7 @@ static PyGetSetDef stream_getset[] = {
 };
 
 static PyType_Slot stream_slots[] = {
+    {Py_tp_doc, "The iterator over an answer's chunks. Made by Client."},
     {Py_tp_new, stream_new},
     {Py_tp_dealloc, stream_dealloc},
     {Py_tp_iter, PyObject_SelfIter},

@@ -64,7 +64,7 @@ class Client:
         self._verify = _verify(verify)
         self._stats = _core.Stats()
         certificate, key = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert, None)
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "timeouts": _timeouts(timeout),
             "limits": _limits(limits),
             "max_retries": _retries(max_retries),
@@ -94,9 +94,7 @@ class Client:
             raise ValueError("stream: cannot be turned off here; use result() for a whole answer")
         if not isinstance(messages, list):
             messages = list(messages)
-        return self.request(
-            self._provider.path, json=self._provider.body(model, messages, params)
-        )
+        return self.request(self._provider.path, json=self._provider.body(model, messages, params))
 
     def request(
         self,
@@ -119,7 +117,7 @@ class Client:
         ca_file, ca_dir = None, None
         if self._verify is not False and url[:8].lower() == "https://":
             ca_file, ca_dir = _route.trust_for(self._verify)
-        settings = {
+        settings: dict[str, Any] = {
             **self._settings,
             "proxy": proxy,
             "no_proxy": no_proxy,

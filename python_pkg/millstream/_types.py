@@ -80,7 +80,7 @@ _REQUEST_ID_NAMES = ("x-request-id", "request-id", "x-amzn-requestid", "apim-req
 
 
 class Response:
-    """The head of the answer: status, headers, HTTP version ("1.1", "2"), the server's request id."""
+    """The head of an answer: status, headers, HTTP version ("1.1", "2"), request id."""
 
     __slots__ = ("headers", "http_version", "request_id", "status")
 

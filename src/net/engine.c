@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -51,6 +52,10 @@ const char *mill_curl_version(void) {
 
 void mill_engine_metrics(mill_engine *engine, mill_metrics *ret_metrics) {
   mill_stats_read(engine->stats, ret_metrics);
+  clockid_t clock;
+  struct timespec used;
+  if (!pthread_getcpuclockid(engine->thread, &clock) && !clock_gettime(clock, &used))
+    ret_metrics->cpu_ns = (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
 /* ---- what transfers ask of their engine ------------------------------------------------------- */

@@ -40,6 +40,7 @@ void mill_stats_read(const mill_stats *stats, mill_metrics *ret_metrics) {
 #define MILL__COUNTER_READ(name) ret_metrics->name = get(&stats->name);
   MILL__COUNTERS(MILL__COUNTER_READ)
 #undef MILL__COUNTER_READ
+  ret_metrics->cpu_ns = 0;
   for (int i = 0; i < MILL_HISTOGRAM_BUCKETS; i++) {
     ret_metrics->first_chunk_us[i] = get(&stats->first_chunk_us[i]);
     ret_metrics->inter_chunk_us[i] = get(&stats->inter_chunk_us[i]);

@@ -278,7 +278,8 @@ static void end_value(struct mill__json *json) {
 static int report(struct mill__json *json, const struct node *node,
                   struct mill__json_value *value) {
   value->field = node->field;
-  memcpy(value->index, json->index, sizeof value->index);
+  unsigned level = node->level < MILL__JSON_INDEXES ? node->level : MILL__JSON_INDEXES;
+  memcpy(value->index, json->index, level * sizeof value->index[0]);
   int error = json->fn(json->ctx, value);
   return error ? stop(json, error) : 1;
 }

@@ -48,7 +48,7 @@ struct mill__json_value {
   bool is_array;     /* BEGIN, END, RAW */
   bool boolean;
   mill_slice text;   /* STRING: its characters; NUMBER: its literal; RAW: its JSON */
-  unsigned index[MILL__JSON_INDEXES]; /* of the "[]" of the path, outermost first */
+  unsigned index[MILL__JSON_INDEXES]; /* of the "[]" of the path, outermost first; then 0 */
 };
 
 typedef int (*mill__json_fn)(void *ctx, const struct mill__json_value *value);

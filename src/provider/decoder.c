@@ -22,8 +22,7 @@
 enum payload {
   BLANK,      /* nothing but white space */
   TERMINATOR, /* a beginning of the dialect's terminator, or all of it and white space */
-  JSON,
-  BROKEN /* no JSON: judged when all of it is there */
+  JSON        /* or what should be */
 };
 
 /* The dialect at work on one JSON document after the other. */
@@ -180,26 +179,26 @@ static bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+/* That it is no JSON is judged when all of it is there. */
 static int feed_json(struct mill__decoder *decoder, const char *bytes, size_t len) {
+  decoder->payload = JSON;
   int error = mill__json_feed(decoder->reader.json, bytes, len);
-  decoder->payload = error == MILL_E_PROTOCOL ? BROKEN : JSON;
   return error == MILL_E_PROTOCOL ? MILL_OK : error;
 }
 
 /* It looked like the terminator, but goes on in another way. */
 static int feed_mismatch(struct mill__decoder *decoder, const char *bytes, size_t len) {
   int error = feed_json(decoder, decoder->reader.dialect->terminator, decoder->matched);
-  return error || decoder->payload == BROKEN ? error : feed_json(decoder, bytes, len);
+  return error ? error : feed_json(decoder, bytes, len);
 }
 
 static int feed_terminator(struct mill__decoder *decoder, const char *bytes, size_t len) {
   const char *terminator = decoder->reader.dialect->terminator;
   for (size_t i = 0; i < len; i++) {
-    if (!terminator[decoder->matched] && is_space(bytes[i]))
-      continue;
-    if (bytes[i] != terminator[decoder->matched])
+    char wanted = terminator[decoder->matched];
+    if (wanted ? bytes[i] != wanted : !is_space(bytes[i]))
       return feed_mismatch(decoder, bytes + i, len - i);
-    decoder->matched++;
+    decoder->matched += wanted != '\0';
   }
   return MILL_OK;
 }
@@ -224,11 +223,9 @@ static int feed_payload(struct mill__decoder *decoder, const char *bytes, size_t
   case TERMINATOR:
     return feed_terminator(decoder, bytes, len);
   case JSON:
-    return feed_json(decoder, bytes, len);
-  case BROKEN:
     break;
   }
-  return MILL_OK;
+  return feed_json(decoder, bytes, len);
 }
 
 /* The piece will not last: copy it. */
@@ -320,7 +317,7 @@ static int take_broken(struct mill__decoder *decoder, mill_slice type) {
 
 static int take_json(struct mill__decoder *decoder, mill_slice type) {
   struct reader *reader = &decoder->reader;
-  int error = decoder->payload == BROKEN ? MILL_E_PROTOCOL : mill__json_finish(reader->json);
+  int error = mill__json_finish(reader->json);
   if (error == MILL_E_PROTOCOL)
     return take_broken(decoder, type);
   if (!error)

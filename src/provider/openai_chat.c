@@ -224,7 +224,7 @@ static int usage_value(struct mill__assembly *assembly, const struct mill__json_
       [CACHED_TOKENS - INPUT_TOKENS] = MILL__USAGE_CACHED,
   };
   if (value->field == USAGE)
-    return value->is_array ? MILL_OK : mill__assembly_usage_raw(assembly, value->text);
+    return mill__assembly_usage_raw(assembly, value->text);
   mill__assembly_usage(assembly, fields[value->field - INPUT_TOKENS], value->text);
   return MILL_OK;
 }

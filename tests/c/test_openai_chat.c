@@ -198,6 +198,14 @@ static const struct {
              "{\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\",\"index\":0}]}"),
      "- text1=b text0=a\n- text0=p text1=q\n- finish1=stop:stop\n"
      "- finish0=content_filter:content_filter\ncomplete"},
+    {"choices of a wrong shape are not there",
+     DATA("{\"choices\":[[],7,\"x\"]}") DATA("{\"choices\":{\"index\":1}}")
+         DATA("{\"choices\":[{},{\"index\":-1,\"delta\":{\"content\":\"x\"}}]}")
+             DATA("{\"choices\":[{\"finish_reason\":\"stop\"},{\"finish_reason\":\"stop\"}]}"),
+     "- other0\n- other0\n- text1=x\n- finish0=stop:stop finish1=stop:stop\ncomplete"},
+    {"an array is no choice",
+     DATA("{\"choices\":[[]]}") DATA("{\"choices\":[0,{\"finish_reason\":\"stop\"}]}"),
+     "- other0\n- finish1=stop:stop\ncomplete"},
     {"finish words",
      CHOICE("\"finish_reason\":\"tool_calls\"") CHOICE("\"finish_reason\":\"function_call\"")
          CHOICE("\"finish_reason\":\"eos\"") CHOICE("\"finish_reason\":\"\"")
@@ -260,6 +268,11 @@ static const struct {
           "\"arguments\":\"1\"}}]}}]}") DONE,
      "- tool0.0<a,>= tool1.0<a,>= tool1.0<,>=1\n-\ncomplete"},
 
+    {"tool calls: no index, and the call before has no id",
+     TOOLS("{\"function\":{\"name\":\"f\"}}") TOOLS("{\"id\":\"a\",\"function\":{\"name\":\"g\"}}")
+         DONE,
+     "- tool0.0<,f>=\n- tool0.1<a,g>=\n-\ncomplete"},
+
     {"a pair cut between two deltas",
      DELTA("\"content\":\"a\\ud83d\"") DELTA("\"content\":\"\\ude00b\"")
          DELTA("\"reasoning\":\"\\ud83d\",\"content\":\"\\ud83d\"")
@@ -281,6 +294,12 @@ static const struct {
                      "\"\\ud83d\"}}]}") DONE,
      "- tool0.0<\xEF\xBF\xBD,f>=\n- model:\xEF\xBF\xBD other0\n- tool0.0<,>=\xEF\xBF\xBD "
      "refusal3=\xEF\xBF\xBD\ncomplete"},
+    {"halves held for two choices",
+     DATA("{\"choices\":[{\"index\":1,\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":"
+          "\"\\ud83d\"}}]}},"
+          "{\"index\":0,\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"\\ud83d\"}}]}}]}")
+         CHOICE("\"finish_reason\":\"stop\"") DONE,
+     "- other0\n- tool0.0<,>=\xEF\xBF\xBD finish0=stop:stop\n- tool1.0<,>=\xEF\xBF\xBD\ncomplete"},
     {"each call joins its own halves",
      TOOLS("{\"index\":0,\"id\":\"a\",\"function\":{\"arguments\":\"\\ud83d\"}},"
            "{\"index\":1,\"id\":\"b\",\"function\":{\"arguments\":\"\\ud83d\"}}")
@@ -353,6 +372,9 @@ static const struct {
      "- other0\n- other0\n- other0\n- other0\n-\ncomplete"},
     {"the first of two errors", DATA("{\"error\":\"one\"}") DATA("{\"error\":\"two\"}"),
      "-\n-\nprovider error 0 : one"},
+    {"a code that was no error's",
+     DATA("{\"code\":429,\"message\":\"fine\"}") DATA("{\"error\":{\"x\":1}}"),
+     "- other0\n-\nprovider error 0 : {\"x\":1}"},
     {"old vLLM",
      DATA("{\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"param\":null,"
           "\"code\":400}"),
@@ -504,6 +526,19 @@ static void test_pause(void) {
   mill__decoder_free(decoder);
 }
 
+static void test_comments_behind_the_end(void) {
+  test_case("%s", "comments are told up to the terminator");
+  static const char stream[] = ": a\n\n:\n\n" DONE ": b\n\n";
+  static struct log log;
+  struct mill__decoder *decoder = open_decoder(&log);
+  log.n_comments = 0;
+  size_t consumed;
+  CHECK_INT(mill__decoder_feed(decoder, stream, sizeof stream - 1, &consumed), MILL_OK);
+  CHECK_INT(consumed, sizeof stream - 1);
+  CHECK_INT(log.n_comments, 2);
+  mill__decoder_free(decoder);
+}
+
 static void test_sink_error(void) {
   test_case("%s", "the sink's own error stays");
   static struct log log;
@@ -546,6 +581,26 @@ static void test_limits(void) {
             MILL_OK);
 }
 
+static void test_too_many_tool_calls(void) {
+  test_case("%s", "too many tool calls");
+  static struct log log;
+  struct mill__decoder *decoder = open_decoder(&log);
+  int error = MILL_OK;
+  unsigned n = 0;
+  for (; !error && n < 5000; n++) {
+    char event[128];
+    int len =
+        snprintf(event, sizeof event,
+                 "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"%u\"}]}}]}\n\n", n);
+    size_t consumed;
+    log.len = 0;
+    error = mill__decoder_feed(decoder, event, (size_t)len, &consumed);
+  }
+  CHECK_INT(error, MILL_E_LIMIT);
+  CHECK_INT(n, 1025);
+  mill__decoder_free(decoder);
+}
+
 static const char memory_stream[] = DATA("{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,"
                                          "\"delta\":{\"role\":\"a\",\"content\":"
                                          "\"x\\ud83d\\u00e9\xFF\",\"reasoning_details\":[{\"text\":"
@@ -580,37 +635,41 @@ static void run_with_failing_memory(void *ctx) {
   mill__decoder_free(decoder);
 }
 
-/* From the second event of a kind on, a stream takes no memory. */
+static const char steady_stream[] = DATA(
+    "{\"id\":\"chatcmpl-1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+    "\"assistant\",\"content\":\" wor\\nld\",\"reasoning\":\"\\ud83d\"},\"logprobs\":null,"
+    "\"finish_reason\":null}]}") TOOLS("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\","
+                                       "\"arguments\":\"\xFF\\ude00\"}}")
+    DATA("{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}") ": ping\n\n";
+
+/* The three events of the stream, `times` over, cut in two at one place after the other. */
+static void feed_steady(struct mill__decoder *decoder, struct log *log, size_t times, bool cut) {
+  const size_t len = sizeof steady_stream - 1;
+  for (size_t i = 0; i < times; i++) {
+    size_t first = cut ? i % len : 0, consumed;
+    log->len = 0;
+    CHECK_INT(mill__decoder_feed(decoder, steady_stream, first, &consumed), MILL_OK);
+    CHECK_INT(mill__decoder_feed(decoder, steady_stream + first, len - first, &consumed), MILL_OK);
+  }
+}
+
+/* A stream in its stride takes no memory. */
 static void test_steady_state(void) {
   test_case("%s", "no allocation in the steady state");
-  static const char stream[] =
-      DATA("{\"id\":\"chatcmpl-1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
-           "\"assistant\","
-           "\"content\":\" "
-           "wor\\nld\",\"reasoning\":\"\\ud83d\"},\"logprobs\":null,\"finish_reason\":null}]}")
-          TOOLS("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":"
-                "\"\xFF\\ude00\"}"
-                "}") DATA("{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}"
-                          "}") ": ping\n\n";
   static struct log log;
   struct mill__decoder *decoder = open_decoder(&log);
-  const size_t len = sizeof stream - 1;
-  size_t consumed;
-  for (int i = 0; i < 1000; i++) {
-    log.len = 0;
-    if (i == 10)
-      test_alloc_fail(1, true);
-    size_t cut = (size_t)i % len;
-    CHECK_INT(mill__decoder_feed(decoder, stream, cut, &consumed), MILL_OK);
-    CHECK_INT(mill__decoder_feed(decoder, stream + cut, len - cut, &consumed), MILL_OK);
-    if (i < 10) /* the longest piece of data that a cut leaves */
-      CHECK_INT(mill__decoder_feed(decoder, stream, len - 30, &consumed) ||
-                    mill__decoder_feed(decoder, stream + len - 30, 30, &consumed),
-                MILL_OK);
-  }
+  const size_t len = sizeof steady_stream - 1;
+  feed_steady(decoder, &log, 10, false);
+  test_alloc_fail(1, true);
+  feed_steady(decoder, &log, 1000, false);
   CHECK(!test_alloc_failed());
   test_alloc_fail(0, false);
-  CHECK_INT(log.n_events, 3 * 1010);
+  feed_steady(decoder, &log, len, true);
+  test_alloc_fail(1, true);
+  feed_steady(decoder, &log, len, true);
+  CHECK(!test_alloc_failed());
+  test_alloc_fail(0, false);
+  CHECK_INT(log.n_events, 3 * (1010 + 2 * len));
   mill__decoder_free(decoder);
 }
 
@@ -826,8 +885,10 @@ int main(void) {
   test_streams();
   test_shapes();
   test_pause();
+  test_comments_behind_the_end();
   test_sink_error();
   test_limits();
+  test_too_many_tool_calls();
   test_error_bodies();
   test_steady_state();
   static struct log log;

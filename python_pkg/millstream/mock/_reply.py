@@ -205,7 +205,7 @@ def _head_of(status: int, fields: Mapping[str, str]) -> bytes:
     )
 
 
-def _in_chunks(parts: Iterator[Part], ends: bool) -> Iterator[Part]:
+def _in_chunks(parts: Iterable[Part], ends: bool) -> Iterator[Part]:
     """The chunked coding (RFC 9112, 7.1), one HTTP chunk for each bytes object."""
     for part in parts:
         if not isinstance(part, bytes):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal
@@ -110,11 +111,8 @@ class Server:
     def close(self) -> None:
         """Stops listening and drops every connection. Idempotent; `RuntimeError` where a function
         of the script does not return."""
-        if self._running is None:
-            return
-        self._running.close()
-        if self._unix_socket is not None and os.path.exists(self._unix_socket):
-            os.unlink(self._unix_socket)
+        if self._running is not None:
+            self._running.close()
 
     def __enter__(self) -> str:
         self.start()
@@ -242,7 +240,7 @@ class _Running:
             self._loop.close()
 
     async def _serve(self) -> None:
-        listener, tls = self._listener, self._tls
+        listener, tls, address = self._listener, self._tls, self._listener.getsockname()
         server: asyncio.AbstractServer
         if listener.family in _TCP:
             server = await self._loop.create_server(
@@ -267,6 +265,9 @@ class _Running:
         while turns or (self._connections and self._loop.time() < latest):
             turns = max(0, turns - 1)
             await asyncio.sleep(0)
+        if isinstance(address, str):
+            with contextlib.suppress(FileNotFoundError):  # asyncio does it from Python 3.13 on
+                os.unlink(address)
 
     def _connect(self) -> _Connection:
         return _Connection(self._loop, self._responder, self._record, self._connections)
@@ -319,10 +320,6 @@ class _Connection(asyncio.Protocol):
             self._serve()
         elif self._reader.buffered > _BUFFERED_WHILE_BUSY:
             self._transport.abort()
-
-    def eof_received(self) -> None:
-        if self._player is not None:
-            self._transport.abort()  # the client is gone: do not try to send it the rest
 
     def pause_writing(self) -> None:
         if self._player is not None:

@@ -1,0 +1,82 @@
+"""What the tests share: mock servers and clients that end with the test, the recorded streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millstream
+from answers import GIVE_UP_S, MESSAGES
+from millstream import mock
+
+SHARED = Path(__file__).parents[3] / "shared"
+API_KEY = "sk-test-0b2c9d"
+
+Serve = Callable[..., mock.Server]
+Connect = Callable[..., millstream.Client]
+Ask = Callable[..., millstream.Stream]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy, key or certificate of the machine's reaches a test."""
+    for name in (
+        "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy",
+        "NO_PROXY", "OPENAI_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    ):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start mock servers: `serve(script, **options)`; they are closed with the test."""
+    servers: list[mock.Server] = []
+
+    def start(script: mock.Script = None, **options: Any) -> mock.Server:
+        servers.append(mock.Server(script, **options))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def connect() -> Connect:
+    """Make clients of a server or URL that never retry and never wait longer than a test may."""
+
+    def make(to: mock.Server | str, **options: Any) -> millstream.Client:
+        url = to if isinstance(to, str) else to.url
+        given = {"api_key": API_KEY, "max_retries": 0, "timeout": timeout(), **options}
+        return millstream.Client(base_url=url, **given)
+
+    return make
+
+
+@pytest.fixture
+def ask(serve: Serve, connect: Connect) -> Ask:
+    """The stream of one question to a new server with that script."""
+
+    def start(script: mock.Script, **options: Any) -> millstream.Stream:
+        return connect(serve(script), **options).stream(model="m", messages=MESSAGES)
+
+    return start
+
+
+def timeout(**given: Any) -> millstream.Timeout:
+    """Clocks that only a test gone wrong would see run out, but for those given."""
+    clocks = dict.fromkeys(("connect", "first_chunk", "idle", "total"), GIVE_UP_S)
+    return millstream.Timeout(**{**clocks, **given})
+
+
+@pytest.fixture(scope="session")
+def streams() -> Path:
+    """The folder of recorded streams."""
+    folder = SHARED / "streams"
+    if not (folder / "manifest.json").exists():
+        pytest.skip("skipped: no recorded streams beside the project")
+    return folder
