@@ -26,7 +26,7 @@ struct gil_stats {
 };
 
 typedef struct {
-  PyTypeObject *chunk_type, *event_type, *stream_type, *stats_type;
+  PyTypeObject *chunk_type, *event_type, *base_stream_type, *stream_type, *stats_type, *waiter_type;
   PyTypeObject *tool_call_type, *usage_type, *choice_type, *message_type, *timing_type;
   PyObject *chunk_types[MILL_CHUNK_OTHER + 1]; /* the words, interned */
   PyObject *finish_reasons[MILL_FINISH_OTHER + 1];
@@ -74,7 +74,7 @@ typedef struct {
   atomic_bool closed;           /* an end by close() raises nothing */
 } StreamObject;
 
-extern PyType_Spec stream_spec;
+extern PyType_Spec base_stream_spec, stream_spec;
 
 /* ---- wait.c ----------------------------------------------------------------------------------- */
 
@@ -88,6 +88,10 @@ void wait_handed_over(StreamObject *self, int64_t taken_ns);
 int64_t wait_clock_ns(void);
 /* Run something that may block for a moment without the GIL. */
 void wait_detached(void (*function)(void *), void *argument);
+
+/* ---- waiter.c: many streams behind one descriptor, for event loops --------------------------- */
+
+extern PyType_Spec waiter_spec;
 
 /* ---- chunk.c, event.c, records.c, error.c ----------------------------------------------------- */
 

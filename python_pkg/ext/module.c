@@ -66,8 +66,9 @@ static int make_words(PyObject **to, const char *const *words, size_t n) {
   return 0;
 }
 
-static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret_type) {
-  *ret_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base,
+                    PyTypeObject **ret_type) {
+  *ret_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, (PyObject *)base);
   return *ret_type ? PyModule_AddType(module, *ret_type) : -1;
 }
 
@@ -78,10 +79,12 @@ static int execute(PyObject *module) {
       make_words(state->chunk_types, CHUNK_TYPES, sizeof CHUNK_TYPES / sizeof *CHUNK_TYPES) ||
       make_words(state->finish_reasons, FINISH_REASONS,
                  sizeof FINISH_REASONS / sizeof *FINISH_REASONS) ||
-      add_type(module, &chunk_spec, &state->chunk_type) ||
-      add_type(module, &event_spec, &state->event_type) ||
-      add_type(module, &stream_spec, &state->stream_type) ||
-      add_type(module, &stats_spec, &state->stats_type) || records_init(module, state) ||
+      add_type(module, &chunk_spec, NULL, &state->chunk_type) ||
+      add_type(module, &event_spec, NULL, &state->event_type) ||
+      add_type(module, &base_stream_spec, NULL, &state->base_stream_type) ||
+      add_type(module, &stream_spec, state->base_stream_type, &state->stream_type) ||
+      add_type(module, &stats_spec, NULL, &state->stats_type) ||
+      add_type(module, &waiter_spec, NULL, &state->waiter_type) || records_init(module, state) ||
       PyModule_AddStringConstant(module, "version", mill_version()) ||
       PyModule_AddStringConstant(module, "curl_version", mill_curl_version()))
     return -1;
@@ -93,7 +96,9 @@ static int execute(PyObject *module) {
   do {                                                                                             \
     DO((state)->chunk_type);                                                                       \
     DO((state)->event_type);                                                                       \
+    DO((state)->base_stream_type);                                                                 \
     DO((state)->stream_type);                                                                      \
+    DO((state)->waiter_type);                                                                      \
     DO((state)->stats_type);                                                                       \
     DO((state)->tool_call_type);                                                                   \
     DO((state)->usage_type);                                                                       \

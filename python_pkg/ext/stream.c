@@ -202,49 +202,95 @@ static PyObject *stream_next_event(PyObject *self, PyObject *unused) {
   return none_at_end(take_or_wait((StreamObject *)self, take_event));
 }
 
-static PyObject *stream_next_batch(PyObject *op, PyObject *unused) {
-  StreamObject *self = (StreamObject *)op;
-  PyObject *chunk = take_or_wait(self, take_chunk);
-  if (!chunk)
-    return none_at_end(NULL);
+/* The next chunk if one is ready. What ends the stream stays: it is told only once. */
+static PyObject *take_ready_chunk(StreamObject *self) {
+  mill_chunk chunk;
+  PyObject *object = NULL;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  if (mill_stream_has_chunk(self->stream) && mill_stream_next(self->stream, &chunk) == MILL_OK)
+    object = wrap_chunk(self, &chunk);
+  Py_END_CRITICAL_SECTION();
+  return object;
+}
+
+/* `chunk` (taken over) and all that are ready behind it, as a list. */
+static PyObject *batch_of(StreamObject *self, PyObject *chunk) {
   PyObject *list = PyList_New(0);
   while (chunk && list) {
     if (PyList_Append(list, chunk))
       Py_CLEAR(list);
     Py_DECREF(chunk);
-    /* What ends the stream is left for the next call: it says the end only once. */
-    int code = MILL_AGAIN;
-    bool more;
-    Py_BEGIN_CRITICAL_SECTION(self);
-    more = mill_stream_has_chunk(self->stream);
-    Py_END_CRITICAL_SECTION();
-    chunk = list && more ? take_chunk(self, &code) : NULL;
+    chunk = list ? take_ready_chunk(self) : NULL;
   }
   if (PyErr_Occurred())
     Py_CLEAR(list);
   return list;
 }
 
+static PyObject *stream_next_batch(PyObject *op, PyObject *unused) {
+  StreamObject *self = (StreamObject *)op;
+  PyObject *chunk = take_or_wait(self, take_chunk);
+  return chunk ? batch_of(self, chunk) : none_at_end(NULL);
+}
+
+/*
+ * The same without waiting, for event loops: None at the end, NotImplemented when nothing is there
+ * yet.
+ */
+static PyObject *take_now(StreamObject *self, take_function take) {
+  int code;
+  PyObject *object = take(self, &code);
+  if (code == MILL_AGAIN)
+    return Py_NewRef(Py_NotImplemented);
+  return none_at_end(code == MILL_OK ? object : end_or_error(self, code));
+}
+
+static PyObject *stream_poll(PyObject *self, PyObject *unused) {
+  return take_now((StreamObject *)self, take_chunk);
+}
+
+static PyObject *stream_poll_event(PyObject *self, PyObject *unused) {
+  return take_now((StreamObject *)self, take_event);
+}
+
+static PyObject *stream_poll_batch(PyObject *op, PyObject *unused) {
+  StreamObject *self = (StreamObject *)op;
+  PyObject *chunk = take_now(self, take_chunk);
+  return !chunk || chunk == Py_None || chunk == Py_NotImplemented ? chunk : batch_of(self, chunk);
+}
+
+/* Take everything that is there: MILL_AGAIN or MILL_END, or -1 with the stream's error raised. */
+static int drain(StreamObject *self) {
+  mill_chunk chunk;
+  int code;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  do
+    code = mill_stream_next(self->stream, &chunk);
+  while (code == MILL_OK);
+  Py_END_CRITICAL_SECTION();
+  if (code == MILL_AGAIN)
+    return code;
+  const mill_error *error = mill_stream_error(self->stream);
+  if (!error->code)
+    return MILL_END;
+  error_raise(self, error);
+  return -1;
+}
+
 static PyObject *stream_drain(PyObject *op, PyObject *unused) {
   StreamObject *self = (StreamObject *)op;
-  for (;;) {
-    mill_chunk chunk;
-    int code;
-    Py_BEGIN_CRITICAL_SECTION(self);
-    do
-      code = mill_stream_next(self->stream, &chunk);
-    while (code == MILL_OK);
-    Py_END_CRITICAL_SECTION();
-    if (code == MILL_AGAIN) {
-      if (wait_for_stream(self, MILL_WAIT_CHUNK, -1))
-        return NULL;
-      continue;
-    }
-    const mill_error *error = mill_stream_error(self->stream);
-    if (error->code)
-      return error_raise(self, error);
-    Py_RETURN_NONE;
-  }
+  int code;
+  while ((code = drain(self)) == MILL_AGAIN)
+    if (wait_for_stream(self, MILL_WAIT_CHUNK, -1))
+      return NULL;
+  return code == MILL_END ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *stream_poll_drain(PyObject *self, PyObject *unused) {
+  int code = drain((StreamObject *)self);
+  if (code == MILL_AGAIN)
+    return Py_NewRef(Py_NotImplemented);
+  return code == MILL_END ? Py_NewRef(Py_None) : NULL;
 }
 
 /* ---- ending ----------------------------------------------------------------------------------- */
@@ -290,20 +336,30 @@ static PyObject *get_timing(PyObject *op, void *unused) {
   return records_timing(self->state, &timing);
 }
 
-/* (status, HTTP version, header lines); waits for the head, raises what prevented it. */
+/* (status, HTTP version, header lines); NotImplemented while there is no head. */
+static PyObject *head(StreamObject *self) {
+  mill_response response;
+  const mill_error *error = mill_stream_error(self->stream); /* before the look at the head */
+  mill_stream_response(self->stream, &response);
+  if (response.status)
+    return Py_BuildValue("iiN", response.status, response.http_version,
+                         slice_to_bytes(response.headers));
+  return error->code ? error_raise(self, error) : Py_NewRef(Py_NotImplemented);
+}
+
+static PyObject *stream_poll_head(PyObject *self, PyObject *unused) {
+  return head((StreamObject *)self);
+}
+
 static PyObject *stream_head(PyObject *op, PyObject *unused) {
   StreamObject *self = (StreamObject *)op;
-  mill_response response;
-  mill_stream_response(self->stream, &response);
-  if (!response.status) {
+  PyObject *tuple;
+  while ((tuple = head(self)) == Py_NotImplemented) {
+    Py_DECREF(tuple);
     if (wait_for_stream(self, MILL_WAIT_RESPONSE, -1))
       return NULL;
-    mill_stream_response(self->stream, &response);
   }
-  if (!response.status)
-    return error_raise(self, mill_stream_error(self->stream));
-  return Py_BuildValue("iiN", response.status, response.http_version,
-                       slice_to_bytes(response.headers));
+  return tuple;
 }
 
 static PyObject *stream_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
@@ -322,13 +378,47 @@ static PyObject *stream_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
   return result < 0 ? NULL : PyBool_FromLong(result == 0);
 }
 
-static PyMethodDef stream_methods[] = {
+/* ---- the two types ---------------------------------------------------------------------------- */
+
+static PyMethodDef base_methods[] = {
     {"cancel", stream_cancel, METH_NOARGS,
      "cancel($self, /)\n--\n\n"
      "End the stream now, from any thread, any number of times. What was not taken yet is\n"
-     "dropped; a thread that waits in next() raises Cancelled."},
+     "dropped; a thread or task that waits for a chunk raises Cancelled."},
     {"close", stream_close, METH_NOARGS,
-     "close($self, /)\n--\n\nAs cancel(), but iteration just stops. Leaving a with block does this."},
+     "close($self, /)\n--\n\n"
+     "As cancel(), but iteration just stops. Leaving a with block does this."},
+    {"_poll", stream_poll, METH_NOARGS, NULL},
+    {"_poll_event", stream_poll_event, METH_NOARGS, NULL},
+    {"_poll_batch", stream_poll_batch, METH_NOARGS, NULL},
+    {"_poll_drain", stream_poll_drain, METH_NOARGS, NULL},
+    {"_poll_head", stream_poll_head, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef base_getset[] = {
+    {"message", get_message, NULL, "The Message that the chunks taken so far add up to.", NULL},
+    {"timing", get_timing, NULL, "When things happened: a Timing, in seconds since the start.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot base_slots[] = {
+    {Py_tp_doc, "An answer on its way: what Stream and AsyncStream share. Made by clients."},
+    {Py_tp_new, stream_new},
+    {Py_tp_dealloc, stream_dealloc},
+    {Py_tp_methods, base_methods},
+    {Py_tp_getset, base_getset},
+    {0, NULL},
+};
+
+PyType_Spec base_stream_spec = {
+    .name = "millstream._core.BaseStream",
+    .basicsize = sizeof(StreamObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = base_slots,
+};
+
+static PyMethodDef stream_methods[] = {
     {"wait", (PyCFunction)(void (*)(void))stream_wait, METH_VARARGS | METH_KEYWORDS,
      "wait($self, /, timeout=None)\n--\n\n"
      "Wait until next() would not block: for a chunk, the end or an error. False when `timeout`\n"
@@ -342,20 +432,11 @@ static PyMethodDef stream_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyGetSetDef stream_getset[] = {
-    {"message", get_message, NULL, "The Message that the chunks taken so far add up to.", NULL},
-    {"timing", get_timing, NULL, "When things happened: a Timing, in seconds since the start.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
 static PyType_Slot stream_slots[] = {
-    {Py_tp_doc, "The iterator over an answer's chunks. Made by Client."},
-    {Py_tp_new, stream_new},
-    {Py_tp_dealloc, stream_dealloc},
+    {Py_tp_doc, "The iterator over an answer's chunks that blocks. Made by Client."},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, stream_iternext},
     {Py_tp_methods, stream_methods},
-    {Py_tp_getset, stream_getset},
     {0, NULL},
 };
 

@@ -29,21 +29,30 @@ void mill__engine_unref(mill_engine *engine) {
 }
 
 bool mill__engine_is_forked(const mill_engine *engine) {
-  return atomic_load_explicit(&engine->state, memory_order_relaxed) == MILL__ENGINE_FORKED;
+  return atomic_load_explicit(&engine->forked, memory_order_relaxed);
 }
 
-void mill__engine_post(mill_engine *engine, mill_stream *stream, unsigned command) {
-  if (atomic_load_explicit(&engine->state, memory_order_acquire) != MILL__ENGINE_RUNNING)
-    return;
+/* Stands in the inbox of an engine whose thread is gone. */
+static char closed_marker;
+#define CLOSED ((mill_stream *)(void *)&closed_marker)
+
+bool mill__engine_post(mill_engine *engine, mill_stream *stream, unsigned command) {
+  if (mill__engine_is_forked(engine))
+    return false;
   if (atomic_fetch_or(&stream->commands, command))
-    return; /* it is in the inbox already */
-  atomic_fetch_add_explicit(&stream->refs, 1, memory_order_relaxed);
+    return true; /* it is in the inbox already */
   mill_stream *first = atomic_load(&engine->inbox);
-  do
+  atomic_fetch_add_explicit(&stream->refs, 1, memory_order_relaxed);
+  do {
+    if (first == CLOSED) {
+      mill__stream_unref(stream); /* the caller has one too */
+      return false;
+    }
     stream->inbox_next = first;
-  while (!atomic_compare_exchange_weak(&engine->inbox, &first, stream));
+  } while (!atomic_compare_exchange_weak(&engine->inbox, &first, stream));
   if (!first)
     mill__loop_wake(&engine->loop);
+  return true;
 }
 
 const char *mill_curl_version(void) {
@@ -106,8 +115,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
                    (what & CURL_POLL_OUT ? MILL__LOOP_WRITE : 0u);
   if (what == CURL_POLL_REMOVE)
     watch = 0;
-  /* A socket that cannot be watched is looked at by the heartbeat; -1 would end every transfer. */
-  mill__loop_watch(&engine->loop, fd, watch);
+  if (mill__loop_watch(&engine->loop, fd, watch) != MILL_OK)
+    engine->blind = true; /* -1 would end every transfer */
   return 0;
 }
 
@@ -139,11 +148,12 @@ static void open_multi(mill_engine *engine) {
   engine->multi = multi;
 }
 
-/* Closes the kept connections. */
+/* Closes the kept connections, and forgets the names with libcurl's cache of them. */
 static void close_multi(mill_engine *engine) {
   if (engine->multi)
     curl_multi_cleanup(engine->multi);
   engine->multi = NULL;
+  mill__resolve_fini(&engine->resolve);
   mill__timer_clear(&engine->timers, &engine->curl_timer);
 }
 
@@ -184,9 +194,9 @@ static void run_command(mill_engine *engine, mill_stream *stream, unsigned comma
     mill__transfer_resume(stream);
 }
 
-/* Empty the inbox; the one that was posted first comes first. */
-static mill_stream *take_inbox(mill_engine *engine) {
-  mill_stream *newest = atomic_exchange(&engine->inbox, NULL), *oldest = NULL;
+/* Empty the inbox, and leave it open or closed; the one that was posted first comes first. */
+static mill_stream *take_inbox(mill_engine *engine, mill_stream *left) {
+  mill_stream *newest = atomic_exchange(&engine->inbox, left), *oldest = NULL;
   while (newest) {
     mill_stream *next = newest->inbox_next;
     newest->inbox_next = oldest;
@@ -197,7 +207,7 @@ static mill_stream *take_inbox(mill_engine *engine) {
 }
 
 static void run_commands(mill_engine *engine) {
-  mill_stream *next = take_inbox(engine);
+  mill_stream *next = take_inbox(engine, NULL);
   while (next) {
     mill_stream *stream = next;
     next = stream->inbox_next;
@@ -217,11 +227,17 @@ static void run_sockets(mill_engine *engine, const struct mill__loop_event *even
   }
 }
 
-/* An epoll quirk or a missed event costs a second, not the stream. */
+/* A lost timer or a socket that is not watched costs a second, not the stream. */
 static void heartbeat(mill_engine *engine) {
-  if (mill__list_empty(&engine->transfers))
+  int running;
+  if (mill__list_empty(&engine->transfers)) {
+    engine->blind = false;
     return;
-  act(engine, CURL_SOCKET_TIMEOUT, 0);
+  }
+  if (engine->blind && engine->multi)
+    curl_multi_perform(engine->multi, &running);
+  else
+    act(engine, CURL_SOCKET_TIMEOUT, 0);
   mill__timer_set(&engine->timers, &engine->heartbeat,
                   engine->now_ns + MILL__ENGINE_HEARTBEAT_MS * MILL_NS_PER_MS);
 }
@@ -294,7 +310,6 @@ static void *thread_main(void *user) {
   close_multi(engine);
   if (engine->share)
     curl_share_cleanup(engine->share);
-  mill__resolve_fini(&engine->resolve);
   mill__timers_fini(&engine->timers);
   return NULL;
 }
@@ -317,8 +332,9 @@ static void init_curl(void) {
 
 static void init_fields(mill_engine *engine) {
   atomic_init(&engine->refs, 1);
-  atomic_init(&engine->state, MILL__ENGINE_RUNNING);
-  engine->http2_auto = curl_version_info(CURLVERSION_NOW)->version_num >= HTTP2_SINCE;
+  const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+  engine->http2_auto = curl->version_num >= HTTP2_SINCE && curl->features & CURL_VERSION_HTTP2;
+  engine->loop = (struct mill__loop){.poll_fd = -1, .wake_fd = -1};
   mill__timers_init(&engine->timers);
   mill__timer_init(&engine->curl_timer);
   mill__timer_init(&engine->heartbeat);
@@ -354,7 +370,7 @@ int mill_engine_new(mill_engine **ret_engine) {
 
 /* Posted after the thread's last look: nobody will start these. */
 static void abandon_inbox(mill_engine *engine) {
-  mill_stream *next = take_inbox(engine);
+  mill_stream *next = take_inbox(engine, CLOSED);
   while (next) {
     mill_stream *stream = next;
     next = stream->inbox_next;
@@ -376,14 +392,13 @@ void mill_engine_free(mill_engine *engine) {
     atomic_store(&engine->stopping, true);
     mill__loop_wake(&engine->loop);
     pthread_join(engine->thread, NULL);
-    atomic_store(&engine->state, MILL__ENGINE_STOPPED);
     abandon_inbox(engine);
   }
   mill__engine_unref(engine);
 }
 
 void mill_engine_after_fork_child(mill_engine *engine) {
-  atomic_store(&engine->state, MILL__ENGINE_FORKED);
+  atomic_store(&engine->forked, true);
   mill__loop_after_fork_child(&engine->loop);
   mill__waiter_after_fork_child();
 }

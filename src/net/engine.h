@@ -22,7 +22,6 @@
 #define MILL__ENGINE_DRAIN_BYTES 65536
 
 enum { MILL__COMMAND_START = 1, MILL__COMMAND_CANCEL = 2, MILL__COMMAND_RESUME = 4 };
-enum { MILL__ENGINE_RUNNING, MILL__ENGINE_STOPPED, MILL__ENGINE_FORKED };
 
 struct mill_engine {
   /* immutable */
@@ -32,15 +31,16 @@ struct mill_engine {
 
   /* atomic */
   atomic_uint refs; /* the owner's, and one for each stream */
-  atomic_int state; /* MILL__ENGINE_* */
+  atomic_bool forked; /* it belongs to the parent process */
   atomic_bool stopping;
-  _Atomic(mill_stream *) inbox;
+  _Atomic(mill_stream *) inbox; /* closed for good when the thread is gone */
 
   /* loop only, but for mill__loop_wake */
   struct mill__loop loop;
   void *multi, *share; /* libcurl's; made by the first transfer */
   struct mill__timers timers;
   struct mill__timer curl_timer, heartbeat, keepalive;
+  bool blind; /* a socket could not be watched: the heartbeat looks at all of them */
   struct mill__list transfers; /* every stream that the engine works on */
   struct mill__list touched;   /* those with something new in this turn */
   struct mill__list released;  /* name look-ups (mill__resolve_node.link) that may go on */
@@ -49,8 +49,8 @@ struct mill_engine {
   uint64_t random;
 };
 
-/* Any thread. */
-void mill__engine_post(mill_engine *engine, mill_stream *stream, unsigned command);
+/* Any thread. False where nobody will run the command: the engine was stopped or forked. */
+bool mill__engine_post(mill_engine *engine, mill_stream *stream, unsigned command);
 mill_engine *mill__engine_ref(mill_engine *engine);
 void mill__engine_unref(mill_engine *engine);
 bool mill__engine_is_forked(const mill_engine *engine);

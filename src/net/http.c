@@ -2,6 +2,7 @@
 #include "net/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -21,9 +22,10 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
   mill_stream *stream = user;
   (void)purpose;
   int fd = mill__loop_socket(&stream->engine->loop, addr->family, addr->socktype, addr->protocol);
-  if (fd < 0)
+  if (fd < 0) {
+    stream->transfer.http.socket_errno = errno;
     return CURL_SOCKET_BAD;
-  stream->transfer.http.opened = true;
+  }
   mill__transfer_on_socket(stream);
   return fd;
 }
@@ -108,6 +110,9 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   SET(options, CURLOPT_FOLLOWLOCATION, 0L);
   SET(options, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
   SET(options, CURLOPT_CONNECTTIMEOUT_MS, NO_LIMIT_MS);
+  /* A leader asks anew: what it finds in the cache would not last as long as its followers count on. */
+  SET(options, CURLOPT_DNS_CACHE_TIMEOUT,
+      stream->transfer.resolve.leads ? MILL__RESOLVE_TTL_S : MILL__RESOLVE_TTL_S + 10L);
   SET(options, CURLOPT_MAXAGE_CONN, (long)(MILL__ENGINE_KEEPALIVE_MS / 1000));
   SET(options, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
   SET(options, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -230,9 +235,12 @@ void mill__http_stop(mill_stream *stream) {
   release(http);
 }
 
-void mill__http_resume(mill_stream *stream) {
-  if (stream->transfer.http.easy)
-    curl_easy_pause(stream->transfer.http.easy, CURLPAUSE_CONT);
+int mill__http_resume(mill_stream *stream) {
+  if (!stream->transfer.http.easy)
+    return CURLE_OK;
+  CURLcode code = curl_easy_pause(stream->transfer.http.easy, CURLPAUSE_CONT);
+  /* No connection any more: the exchange is over, and its result on its way to the engine. */
+  return code == CURLE_BAD_FUNCTION_ARGUMENT ? CURLE_OK : code;
 }
 
 /* ---- what became of it ------------------------------------------------------------------------ */
@@ -349,6 +357,17 @@ static const struct connect_failure CONNECT_FAILURES[] = {
 
 /* No connection: libcurl's words, and what to do. */
 static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error *error) {
+  int socket_errno = code == CURLE_COULDNT_CONNECT ? stream->transfer.http.socket_errno : 0;
+  if (code == CURLE_OUT_OF_MEMORY || socket_errno == ENOMEM) {
+    mill__error_set(error, MILL_E_NOMEM, "out of memory while the connection was set up");
+    return;
+  }
+  if (socket_errno == EMFILE || socket_errno == ENFILE) {
+    mill__error_set(error, MILL_E_CONNECT, "no connection: no file descriptor is left for a socket; "
+                                           "raise the limit (ulimit -n)");
+    mill__error_set_kind(error, "descriptors", 11);
+    return;
+  }
   struct connect_failure failure = {code, "network", "check the address and the network"};
   for (size_t i = 0; i < sizeof CONNECT_FAILURES / sizeof *CONNECT_FAILURES; i++)
     if (CONNECT_FAILURES[i].code == code)
@@ -394,7 +413,9 @@ static void outcome_of_break(mill_stream *stream, CURLcode code, mill_error *err
   }
   mill__error_set(error, MILL_E_INTERRUPTED,
                   "the connection broke before the end of the answer (%s)",
-                  *said ? said : curl_easy_strerror(code));
+                  *said  ? said
+                  : code ? curl_easy_strerror(code)
+                         : "the server closed it");
 }
 
 static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *error) {

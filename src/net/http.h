@@ -16,7 +16,7 @@ struct mill__http {
   char *text;        /* libcurl's error message */
   bool sent;         /* the request went out */
   bool replay;       /* libcurl wanted to send it a second time and was stopped */
-  bool opened;       /* a socket was opened for it, so its host's name is known */
+  int socket_errno;  /* why a socket could not be opened; 0: none failed */
   bool answered;     /* a first line of an answer came */
 };
 
@@ -24,8 +24,11 @@ struct mill__http {
 int mill__http_start(mill_stream *stream);
 /* Take it away, finished or not. Not from inside a callback of libcurl's. */
 void mill__http_stop(mill_stream *stream);
-/* Go on with a body that mill__transfer_on_body paused. */
-void mill__http_resume(mill_stream *stream);
+/*
+ * Go on with a body that mill__transfer_on_body paused. A CURLcode that is not 0 is the end of the
+ * exchange: libcurl hands out what it holds back at once, and reports a refusal of it here only.
+ */
+int mill__http_resume(mill_stream *stream);
 /* What a CURLcode says of the exchange, as an error; MILL_OK for a body that ended cleanly. */
 void mill__http_outcome(mill_stream *stream, int curl_code, mill_error *ret_error);
 

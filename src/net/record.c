@@ -6,15 +6,13 @@
 
 struct event_header {
   uint64_t number;
-  size_t data_len;
-  unsigned type_len, id_len;
-  unsigned meta_id_len, model_len, role_len;
+  size_t data_len, type_len, id_len;
+  size_t meta_id_len, model_len, role_len;
   unsigned n_deltas;
 };
 
 struct delta_header {
-  size_t text_len;
-  unsigned tool_id_len, tool_name_len, finish_raw_len;
+  size_t text_len, tool_id_len, tool_name_len, finish_raw_len;
   int choice, tool_index;
   uint8_t type, finish;
   bool has_usage; /* a usage_header follows */
@@ -53,9 +51,9 @@ static char *put_slice(char *at, mill_slice slice) {
 static void put_delta(char *at, const struct mill__delta *delta) {
   struct delta_header header = {
       .text_len = delta->text.len,
-      .tool_id_len = (unsigned)delta->tool_id.len,
-      .tool_name_len = (unsigned)delta->tool_name.len,
-      .finish_raw_len = (unsigned)delta->finish_raw.len,
+      .tool_id_len = delta->tool_id.len,
+      .tool_name_len = delta->tool_name.len,
+      .finish_raw_len = delta->finish_raw.len,
       .choice = delta->choice,
       .tool_index = delta->tool_index,
       .type = (uint8_t)delta->type,
@@ -90,11 +88,11 @@ int mill__record_put(struct mill__queue *queue, const mill_event *event,
   struct event_header header = {
       .number = event->number,
       .data_len = event->data.len,
-      .type_len = is_default_type(event->type) ? 0 : (unsigned)event->type.len,
-      .id_len = (unsigned)event->id.len,
-      .meta_id_len = (unsigned)meta->id.len,
-      .model_len = (unsigned)meta->model.len,
-      .role_len = (unsigned)meta->role.len,
+      .type_len = is_default_type(event->type) ? 0 : event->type.len,
+      .id_len = event->id.len,
+      .meta_id_len = meta->id.len,
+      .model_len = meta->model.len,
+      .role_len = meta->role.len,
       .n_deltas = (unsigned)n_deltas,
   };
   size_t head = padded(sizeof header + header.data_len + header.type_len + header.id_len +

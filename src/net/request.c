@@ -74,6 +74,8 @@ static const char *check_url(const char *url) {
 }
 
 static const char *check_headers(const mill_request *request) {
+  if (request->n_headers && !request->headers)
+    return "headers: is missing, but n_headers is not 0";
   for (size_t i = 0; i < request->n_headers; i++) {
     const mill_header *header = &request->headers[i];
     if (!header->name || !is_token(header->name))
@@ -102,6 +104,8 @@ static const char *check(const mill_request *request) {
     why = "method: is not a token (RFC 9110)";
   if (!why)
     why = check_headers(request);
+  if (!why && request->body_len && !request->body)
+    why = "body: is missing, but body_len is not 0";
   if (!why)
     why = check_numbers(request);
   if (!why && (!request->format || !mill__dialect_find(request->format)))

@@ -115,7 +115,7 @@ void mill__resolve_done(struct mill__resolve_node *node, bool found, int64_t now
   struct mill__resolve_host *host = stop_leading(node);
   if (!host)
     return;
-  host->known_until_ns = found ? now_ns + MILL__RESOLVE_TTL_NS : 0;
+  host->known_until_ns = found ? now_ns + MILL__RESOLVE_TTL_S * INT64_C(1000000000) : 0;
   while (release_one(host, ret_waiting)) {
   }
 }

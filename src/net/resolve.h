@@ -14,7 +14,7 @@
 #include "millstream/millstream.h"
 
 #define MILL__RESOLVE_HOSTS 256
-#define MILL__RESOLVE_TTL_NS (INT64_C(50) * 1000000000) /* libcurl keeps a name for 60 s */
+#define MILL__RESOLVE_TTL_S 50L /* http.c lets libcurl keep a name a little longer */
 
 struct mill__resolve {
   struct mill__list hosts;

@@ -34,10 +34,14 @@ static int fail(struct mill__response *response, int code, const char *why) {
   return code;
 }
 
+static bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static mill_slice trim(mill_slice text) {
-  while (text.len && strchr(" \t\r\n", text.ptr[text.len - 1]))
+  while (text.len && is_space(text.ptr[text.len - 1]))
     text.len--;
-  while (text.len && (*text.ptr == ' ' || *text.ptr == '\t'))
+  while (text.len && is_space(*text.ptr))
     text.ptr++, text.len--;
   return text;
 }

@@ -65,7 +65,7 @@ static int64_t parse_thousandths(const char *text) {
   if (!isdigit((unsigned char)*text))
     return -1;
   for (; isdigit((unsigned char)*text); text++)
-    if (value < INT64_C(1) << 50)
+    if (value < INT64_C(1) << 40) /* far above every cap, and no overflow below */
       value = value * 10 + (*text - '0');
   value *= 1000;
   if (*text == '.')

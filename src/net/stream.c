@@ -56,9 +56,8 @@ void mill__stream_unref(mill_stream *stream) {
 
 int mill_stream_start(mill_engine *engine, const mill_request *request, mill_stream **ret_stream,
                       const char **ret_why) {
-  int state = atomic_load(&engine->state);
-  if (state != MILL__ENGINE_RUNNING)
-    return state == MILL__ENGINE_FORKED ? MILL_E_FORKED : MILL_E_SYSTEM;
+  if (mill__engine_is_forked(engine))
+    return MILL_E_FORKED;
   mill_stream *stream = mill__calloc(1, sizeof *stream);
   if (!stream)
     return MILL_E_NOMEM;
@@ -80,7 +79,10 @@ int mill_stream_start(mill_engine *engine, const mill_request *request, mill_str
   mill__error_init(&stream->error);
   mill__list_init(&stream->ready);
   pthread_mutex_init(&stream->lock, NULL);
-  mill__engine_post(engine, stream, MILL__COMMAND_START);
+  if (!mill__engine_post(engine, stream, MILL__COMMAND_START)) {
+    mill__stream_unref(stream);
+    return MILL_E_SYSTEM;
+  }
   *ret_stream = stream;
   return MILL_OK;
 }
@@ -157,14 +159,24 @@ static int open_record(mill_stream *stream) {
     return ended ? MILL_END : MILL_AGAIN;
   struct mill__meta meta;
   mill__record_open(&stream->reader, record, &stream->event, &meta);
-  stream->holds_record = true;
-  return mill__message_meta(&stream->message, &meta);
+  int result = mill__message_meta(&stream->message, &meta);
+  stream->holds_record = result == MILL_OK; /* else the next call tries it again */
+  return result;
 }
 
 static int read_delta(mill_stream *stream, mill_chunk *ret_chunk) {
   mill__record_next(&stream->reader, ret_chunk);
   ret_chunk->event = stream->event;
   return mill__message_add(&stream->message, ret_chunk);
+}
+
+/* The deltas of the held record that were not read yet go into the message. */
+static int read_rest(mill_stream *stream) {
+  mill_chunk chunk;
+  int result = MILL_OK;
+  while (!result && stream->holds_record && stream->reader.left)
+    result = read_delta(stream, &chunk);
+  return result;
 }
 
 /* The message could not take a chunk: nothing after it would be right. */
@@ -213,12 +225,13 @@ int mill_stream_next_event(mill_stream *stream, mill_event *ret_event) {
   const mill_error *outcome = stream->outcome ? stream->outcome : hard_end(stream);
   if (outcome)
     return tell_end(stream, outcome);
-  int result = open_record(stream);
+  int result = read_rest(stream); /* of an event that mill_stream_next has begun */
+  if (!result)
+    result = open_record(stream);
   if (result == MILL_END)
     return tell_end(stream, &stream->error);
-  mill_chunk chunk;
-  while (!result && stream->reader.left)
-    result = read_delta(stream, &chunk);
+  if (!result)
+    result = read_rest(stream);
   if (result)
     return result < 0 ? give_up(stream, result) : result;
   *ret_event = stream->event;

@@ -47,7 +47,7 @@ struct mill_stream {
   struct mill__queue queue;
   mill_stream *inbox_next; /* the inbox's, while a command is posted */
 
-  /* guarded by lock; `ready` and `listed` by the waiter's lock */
+  /* guarded by lock; `tag`, `ready` and `listed` by the waiter's lock */
   pthread_mutex_t lock;
   mill_waiter *waiter;
   void *tag;

@@ -262,7 +262,9 @@ void mill__transfer_resume(mill_stream *stream) {
   transfer->suspended = false;
   transfer->last_event_ns = stream->engine->now_ns;
   arm_timer(stream);
-  mill__http_resume(stream);
+  int code = mill__http_resume(stream);
+  if (code)
+    mill__transfer_on_done(stream, code);
 }
 
 static const char *const TIMEOUT_ADVICE[] = {

@@ -115,7 +115,9 @@ static void attach(mill_waiter *waiter, mill_stream *stream, void *tag) {
     atomic_fetch_add(&waiter->refs, 1);
     stream->waiter = waiter;
   }
+  pthread_mutex_lock(&waiter->lock);
   stream->tag = tag;
+  pthread_mutex_unlock(&waiter->lock);
   pthread_mutex_unlock(&stream->lock);
 }
 

@@ -28,7 +28,7 @@
 
 enum { ESCAPE_BYTES = 12 }; /* "\ud83d\ude00" */
 
-/* ---- the table -------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 struct node {
   mill_slice key;                  /* under an object */
@@ -122,7 +122,7 @@ void mill__json_table_free(struct mill__json_table *table) {
   mill__free(table);
 }
 
-/* ---- the parser ------------------------------------------------------------------------------- */
+/* ---- the parser ----------------------------------------------------------------------------- */
 
 /* An open container that lies on a path. */
 struct frame {
@@ -175,7 +175,7 @@ struct mill__json {
   struct frame frames[];
 };
 
-/* ---- memory for yajl, which checks no allocation ---------------------------------------------- */
+/* ---- memory for yajl, which checks no allocation -------------------------------------------- */
 
 /*
  * Every block that yajl gets hangs in a list. When there is none to be had, the allocation function
@@ -236,7 +236,7 @@ static void drop_yajl(struct mill__json *json) {
   json->yajl = NULL;
 }
 
-/* ---- yajl's callbacks: 1 to go on, 0 to stop -------------------------------------------------- */
+/* ---- yajl's callbacks: 1 to go on, 0 to stop ------------------------------------------------ */
 
 static int stop(struct mill__json *json, int error) {
   json->error = error;
@@ -422,7 +422,7 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_end,
 };
 
-/* ---- feeding yajl ----------------------------------------------------------------------------- */
+/* ---- feeding yajl --------------------------------------------------------------------------- */
 
 static void new_yajl(struct mill__json *json) {
   yajl_alloc_funcs functions = {yajl_new_block, yajl_resize_block, yajl_free_block, json};
@@ -453,7 +453,7 @@ static bool all_space(const char *bytes, size_t len) {
   return true;
 }
 
-/* How much of a piece comes before a vertical tab or form feed, which yajl takes for white space. */
+/* What comes before a vertical tab or form feed, which yajl takes for white space. */
 static size_t before_false_space(const char *bytes, size_t len) {
   const char *at = memchr(bytes, '\v', len);
   len = at ? (size_t)(at - bytes) : len;
@@ -493,7 +493,7 @@ static int parse_bounded(struct mill__json *json, const char *bytes, size_t len)
   return taken < len ? MILL_E_LIMIT : MILL_OK;
 }
 
-/* ---- the filter ------------------------------------------------------------------------------- */
+/* ---- the filter ----------------------------------------------------------------------------- */
 
 /* The four hex digits of an escape; -1 where they are none. */
 static int hex4(const char *digits) {
@@ -571,7 +571,7 @@ static int settle_first(struct mill__json *json) {
   return put_surrogate(&json->rewritten, code);
 }
 
-/* A high half, and behind it (bytes 6 and on) something that is no low half: the high one is lone. */
+/* A high half, and behind it (bytes 6 and on) something that is no low half: it is lone. */
 static int settle_lone(struct mill__json *json) {
   int error = put_surrogate(&json->rewritten, hex4(json->escape + 2));
   json->n_escape -= 6;
@@ -661,7 +661,7 @@ static int filter_end(struct mill__json *json) {
   return error;
 }
 
-/* ---- the functions of json.h ------------------------------------------------------------------ */
+/* ---- the functions of json.h ---------------------------------------------------------------- */
 
 int mill__json_new(const struct mill__json_table *table, unsigned max_depth, size_t document_bytes,
                    mill__json_fn fn, void *ctx, struct mill__json **ret_json) {

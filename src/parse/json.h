@@ -38,16 +38,16 @@ enum mill__json_kind {
  */
 struct mill__json_path {
   const char *path;
-  uint16_t field;  /* the table owner's enum */
-  uint16_t want;   /* kinds, or-ed */
+  uint16_t field; /* the table owner's enum */
+  uint16_t want;  /* kinds, or-ed */
 };
 
 struct mill__json_value {
   uint16_t field;
   enum mill__json_kind kind;
-  bool is_array;     /* BEGIN, END, RAW */
+  bool is_array; /* BEGIN, END, RAW */
   bool boolean;
-  mill_slice text;   /* STRING: its characters; NUMBER: its literal; RAW: its JSON */
+  mill_slice text; /* STRING: its characters; NUMBER: its literal; RAW: its JSON */
   unsigned index[MILL__JSON_INDEXES]; /* of the "[]" of the path, outermost first; then 0 */
 };
 

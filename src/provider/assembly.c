@@ -10,7 +10,7 @@
 #define KEEP_BYTES ((size_t)64 * 1024) /* what a larger event took is given back */
 #define FIRST_CAPACITY 8
 
-/* ---- strings ---------------------------------------------------------------------------------- */
+/* ---- strings -------------------------------------------------------------------------------- */
 
 static bool has_surrogate(mill_slice text) {
   const char *at = text.ptr, *end = text.ptr + text.len;
@@ -95,7 +95,7 @@ static int join(struct mill__assembly *assembly, struct mill__text *held, struct
   return mill__assembly_keep_piece(assembly, mill__buf_slice(&assembly->scratch), span);
 }
 
-/* ---- growing arrays --------------------------------------------------------------------------- */
+/* ---- growing arrays ------------------------------------------------------------------------- */
 
 /* The array with room for one more, NULL when out of memory: then it is as it was. */
 static void *grown(void *array, size_t *capacity, size_t item_bytes) {
@@ -148,7 +148,7 @@ static int begin_bound(struct mill__assembly *assembly, enum mill_chunk_type typ
   return MILL_OK;
 }
 
-/* ---- choices and tool calls ------------------------------------------------------------------- */
+/* ---- choices and tool calls ----------------------------------------------------------------- */
 
 static int find_choice(struct mill__assembly *assembly, int index,
                        struct mill__choice_state **ret_choice) {
@@ -245,7 +245,7 @@ static int bind_tool(struct mill__assembly *assembly, struct mill__choice_state 
   return join(assembly, &tool->held, &delta->text);
 }
 
-/* ---- binding ---------------------------------------------------------------------------------- */
+/* ---- binding -------------------------------------------------------------------------------- */
 
 static int bind_delta(struct mill__assembly *assembly, struct mill__choice_state *choice,
                       struct mill__pending *delta) {
@@ -336,7 +336,7 @@ bool mill__assembly_finished(const struct mill__assembly *assembly) {
   return assembly->n_choices > 0;
 }
 
-/* ---- meta, usage ------------------------------------------------------------------------------ */
+/* ---- meta, usage ---------------------------------------------------------------------------- */
 
 int mill__assembly_meta(struct mill__assembly *assembly, enum mill__meta_field field,
                         mill_slice text) {
@@ -367,7 +367,7 @@ static int add_usage(struct mill__assembly *assembly) {
   return assembly->has_usage ? begin_bound(assembly, MILL_CHUNK_USAGE, 0, &delta) : MILL_OK;
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 /* The words by which APIs say what others say by an HTTP status. */
 static const struct {
@@ -442,7 +442,7 @@ static int settle_error(struct mill__assembly *assembly) {
   return rc;
 }
 
-/* ---- the event -------------------------------------------------------------------------------- */
+/* ---- the event ------------------------------------------------------------------------------ */
 
 void mill__assembly_init(struct mill__assembly *assembly, size_t event_bytes) {
   *assembly = (struct mill__assembly){0};

@@ -2,10 +2,10 @@
  * The event under construction, and what a stream remembers from event to event: the verbs that a
  * dialect is written in.
  *
- * A dialect's value() keeps strings and begins deltas while the JSON is still arriving; which choice
- * they belong to may stand behind them, so a delta is only bound to its choice by _bind. Binding is
- * where surrogate halves are joined with the piece before, tool calls get their number, and deltas
- * that say nothing are dropped: a dialect may begin more than it fills.
+ * A dialect's value() keeps strings and begins deltas while the JSON is still arriving; the choice
+ * that they belong to may stand behind them, so it is _bind that gives a delta its choice. There
+ * surrogate halves are joined with the piece before, tool calls get their number, and deltas that
+ * say nothing are dropped: a dialect may begin more than it fills.
  *
  * Owns: all buffers; kept from event to event, so that a stream in its stride allocates nothing.
  * Thread: the owner's. Limits: what is named below. Errors: MILL_E_NOMEM, MILL_E_LIMIT.
@@ -101,7 +101,7 @@ struct mill__assembly {
   struct mill__buf scratch;
 };
 
-/* ---- for a dialect ---------------------------------------------------------------------------- */
+/* ---- for a dialect -------------------------------------------------------------------------- */
 
 /* Keep a whole string; a lone surrogate half in it becomes U+FFFD. */
 int mill__assembly_keep(struct mill__assembly *assembly, mill_slice text,
@@ -144,7 +144,7 @@ int mill__assembly_error_text(struct mill__assembly *assembly, enum mill__error_
 /* An HTTP status, as a number or a string of digits; anything else is passed over. */
 void mill__assembly_error_status(struct mill__assembly *assembly, mill_slice literal);
 
-/* ---- for the decoder -------------------------------------------------------------------------- */
+/* ---- for the decoder ------------------------------------------------------------------------ */
 
 void mill__assembly_init(struct mill__assembly *assembly, size_t event_bytes);
 void mill__assembly_fini(struct mill__assembly *assembly);

@@ -14,7 +14,7 @@
 #include "provider/dialect.h"
 
 #define KEEP_BYTES ((size_t)64 * 1024) /* what a larger event took is given back */
-/* Where an error object can begin in broken data is tried out; each try may cost its whole length. */
+/* Where an error object begins in broken data is tried out; a try may cost the whole length. */
 #define ERROR_TRIES 8
 #define ERROR_DEPTH 64 /* nested containers of an error object */
 
@@ -39,6 +39,7 @@ struct mill__decoder {
   struct mill__sse sse;
   int error;
   bool terminated;
+  bool paused; /* ... and the sink paused there */
 
   /* the event */
   bool begun;
@@ -55,7 +56,7 @@ struct mill__decoder {
   uint64_t feed_offset;
 };
 
-/* ---- the reader ------------------------------------------------------------------------------- */
+/* ---- the reader ----------------------------------------------------------------------------- */
 
 static int on_value(void *ctx, const struct mill__json_value *value) {
   struct reader *reader = ctx;
@@ -112,7 +113,7 @@ static int read_document(struct reader *reader, const mill_slice *pieces, size_t
   return error ? error : mill__assembly_end_event(&reader->assembly, &meta);
 }
 
-/* ---- errors outside of whole events ----------------------------------------------------------- */
+/* ---- errors outside of whole events --------------------------------------------------------- */
 
 static int set_text(struct mill__buf *buf, mill_slice text) {
   mill__buf_clear(buf);
@@ -173,7 +174,7 @@ bool mill__dialect_error_body(const struct mill__dialect *dialect, const char *b
   return find_error(dialect, &(mill_slice){body, len}, 1, ret_error) == MILL_OK;
 }
 
-/* ---- the data of an event, as it arrives ------------------------------------------------------ */
+/* ---- the data of an event, as it arrives ---------------------------------------------------- */
 
 static bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -270,14 +271,14 @@ static void begin_event(struct mill__decoder *decoder) {
 
 static int on_data(void *ctx, const char *bytes, size_t len) {
   struct mill__decoder *decoder = ctx;
-  if (decoder->terminated || !len)
+  if (!len)
     return MILL_OK;
   begin_event(decoder);
   int error = keep_data(decoder, bytes, len);
   return error ? error : feed_payload(decoder, bytes, len);
 }
 
-/* ---- whole events ----------------------------------------------------------------------------- */
+/* ---- whole events --------------------------------------------------------------------------- */
 
 static bool whole_terminator(const struct mill__decoder *decoder) {
   return decoder->payload == TERMINATOR && !decoder->reader.dialect->terminator[decoder->matched];
@@ -287,7 +288,7 @@ static bool named_error(mill_slice name) {
   return name.len == 5 && memcmp(name.ptr, "error", 5) == 0;
 }
 
-/* An event named "error" without an error object that the dialect knows: its data is the message. */
+/* An event named "error" without an error object that the dialect knows: the data is the text. */
 static int take_error_text(struct mill__decoder *decoder) {
   struct mill__assembly *assembly = &decoder->reader.assembly;
   mill__assembly_begin_event(assembly);
@@ -340,8 +341,6 @@ static int take_payload(struct mill__decoder *decoder, mill_slice type) {
 static int on_event(void *ctx, mill_slice type, mill_slice id) {
   struct mill__decoder *decoder = ctx;
   struct mill__assembly *assembly = &decoder->reader.assembly;
-  if (decoder->terminated)
-    return MILL_OK;
   begin_event(decoder);
   struct mill__meta meta;
   int error = take_payload(decoder, type);
@@ -358,16 +357,19 @@ static int on_event(void *ctx, mill_slice type, mill_slice id) {
   };
   error =
       decoder->sink.event(decoder->sink.ctx, &event, &meta, assembly->deltas, assembly->n_pending);
-  decoder->terminated = assembly->terminated;
   decoder->begun = false;
   decoder->piece = (mill_slice){0};
   mill__buf_shrink(&decoder->data, KEEP_BYTES);
-  return error;
+  if (error < 0 || !assembly->terminated)
+    return error;
+  decoder->terminated = true;
+  decoder->paused = error == MILL_AGAIN;
+  return MILL_AGAIN; /* whatever follows is not even looked at */
 }
 
 static int on_comment(void *ctx, mill_slice text) {
   struct mill__decoder *decoder = ctx;
-  if (!decoder->terminated && decoder->sink.comment)
+  if (decoder->sink.comment)
     decoder->sink.comment(decoder->sink.ctx);
   return MILL_OK;
 }
@@ -376,7 +378,7 @@ static int on_comment(void *ctx, mill_slice text) {
 static int on_unknown(void *ctx, mill_slice name, mill_slice value) {
   struct mill__decoder *decoder = ctx;
   struct mill__provider_error *provider_error = &decoder->reader.assembly.error;
-  if (decoder->terminated || provider_error->seen || !named_error(name))
+  if (provider_error->seen || !named_error(name))
     return MILL_OK;
   const mill_slice pieces[] = {{"{\"error\":", 9}, value, {"}", 1}};
   int rc = find_error(decoder->reader.dialect, pieces, 3, provider_error);
@@ -386,7 +388,7 @@ static int on_unknown(void *ctx, mill_slice name, mill_slice value) {
 static const struct mill__sse_callbacks callbacks = {
     .data = on_data, .event = on_event, .comment = on_comment, .unknown = on_unknown};
 
-/* ---- the functions of decoder.h --------------------------------------------------------------- */
+/* ---- the functions of decoder.h ------------------------------------------------------------- */
 
 int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *limits,
                       const struct mill__sink *sink, struct mill__decoder **ret_decoder) {
@@ -431,6 +433,10 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
   int rc = mill__sse_feed(&decoder->sse, bytes, len, ret_consumed);
   decoder->feed = (mill_slice){0};
   decoder->feed_offset += *ret_consumed;
+  if (decoder->terminated && !decoder->paused) {
+    *ret_consumed = len;
+    return MILL_OK;
+  }
   if (rc == MILL_OK)
     rc = keep_piece(decoder);
   if (rc != MILL_AGAIN)

@@ -30,8 +30,8 @@ struct mill__meta {
 
 /*
  * Where decoded events go. `event` is called once for every event, in order, with its deltas (an
- * event that gives none has one of type OTHER, a terminator zero). MILL_OK, MILL_AGAIN to pause
- * behind this event, or an error.
+ * event that gives none has one of type OTHER; a terminator and an error need none). MILL_OK,
+ * MILL_AGAIN to pause behind this event, or an error.
  */
 struct mill__sink {
   int (*event)(void *ctx, const mill_event *event, const struct mill__meta *meta,

@@ -108,7 +108,7 @@ static bool index_of(mill_slice literal, int *ret_index) {
   return true;
 }
 
-/* ---- choices ---------------------------------------------------------------------------------- */
+/* ---- choices -------------------------------------------------------------------------------- */
 
 /* The deltas of the strings are begun first: whatever the order of the keys, theirs is the same. */
 static int begin_choice(struct mill__assembly *assembly, struct state *state, unsigned position) {
@@ -170,7 +170,7 @@ static int end_choice(struct mill__assembly *assembly, struct state *state) {
   return mill__assembly_finish(assembly, state->choice, finish, state->finish);
 }
 
-/* ---- values ----------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 static int choice_value(struct mill__assembly *assembly, struct state *state,
                         const struct mill__json_value *value) {

@@ -19,7 +19,7 @@ const char *const *mill_formats(void) {
   return names;
 }
 
-/* Streams start on several threads: of those that compile a table at once, the first one's stays. */
+/* Streams start on several threads: of tables compiled at once, the first stays. */
 static int compile(const struct mill__dialect *dialect, struct mill__json_table *_Atomic *shared) {
   struct mill__json_table *table, *none = NULL;
   int error = mill__json_table_new(dialect->paths, dialect->n_paths, &table);

@@ -31,7 +31,7 @@ static const struct mill__json_path root_path[] = {
     {"[]", 1, SCALARS},
 };
 
-/* ---- the log of what is reported -------------------------------------------------------------- */
+/* ---- the log of what is reported ------------------------------------------------------------ */
 
 struct log {
   const struct mill__json_path *paths;
@@ -135,7 +135,7 @@ static int parse(struct parser *parser, const char *bytes, size_t len) {
   return error ? error : mill__json_finish(parser->json);
 }
 
-/* ---- documents and what they give ------------------------------------------------------------- */
+/* ---- documents and what they give ----------------------------------------------------------- */
 
 #define HIGH "\xED\xA0\xBD" /* the three-byte form of U+D83D */
 #define LOW "\xED\xB8\x80"  /* ... of U+DE00 */
@@ -247,7 +247,7 @@ static void test_roots(void) {
   close_parser(&parser);
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 static const struct {
   const char *json;
@@ -343,7 +343,7 @@ static void test_callback_error(void) {
   close_parser(&parser);
 }
 
-/* ---- limits ----------------------------------------------------------------------------------- */
+/* ---- limits --------------------------------------------------------------------------------- */
 
 static char *repeated(const char *unit, size_t times, size_t *ret_len) {
   size_t len = strlen(unit);
@@ -437,7 +437,7 @@ static void test_memory_is_given_back(void) {
   free(text);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static const char memory_document[] = "{\"a\":\"\\n\\ud83d\\ude00\xFF\",\"raw\":{\"in\":[{\"z\":"
                                       "\"a string that is cut\"},[[[]]]]},\"list\":[1]}";
@@ -508,7 +508,7 @@ static void test_steady_state(void) {
   close_parser(&parser);
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------- */
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 static void check_int64(const char *literal, bool is_integer, int64_t expected) {
   test_case("%s", literal);
@@ -533,7 +533,7 @@ static void test_int64(void) {
   check_int64("-", false, 0);
 }
 
-/* ---- JSONTestSuite ---------------------------------------------------------------------------- */
+/* ---- JSONTestSuite -------------------------------------------------------------------------- */
 
 static int verdict(struct parser *parser, const char *bytes, size_t len, size_t step) {
   parser->log.len = 0;

@@ -20,7 +20,7 @@
 
 static const mill_limits limits = {.event_bytes = 1 << 20, .json_depth = 64};
 
-/* ---- the log: one line an event --------------------------------------------------------------- */
+/* ---- the log: one line an event ------------------------------------------------------------- */
 
 struct log {
   char text[16384];
@@ -146,7 +146,7 @@ static void put_end(struct log *log, const struct mill__decoder *decoder, int er
   put_slice(log, ": ", mill__buf_slice(&provider_error->message));
 }
 
-/* ---- streams and what is told of them --------------------------------------------------------- */
+/* ---- streams and what is told of them ------------------------------------------------------- */
 
 static const struct {
   const char *name, *stream, *log;
@@ -442,7 +442,7 @@ static void test_streams(void) {
   }
 }
 
-/* ---- wrong shapes ----------------------------------------------------------------------------- */
+/* ---- wrong shapes --------------------------------------------------------------------------- */
 
 /* The document in which `value` stands at a path of the table. */
 static void put_document(struct log *log, const char *path, const char *value) {
@@ -499,7 +499,7 @@ static void test_shapes(void) {
     }
 }
 
-/* ---- pauses, limits, memory ------------------------------------------------------------------- */
+/* ---- pauses, limits, memory ----------------------------------------------------------------- */
 
 static void test_pause(void) {
   test_case("%s", "a sink that pauses behind every event");
@@ -539,18 +539,22 @@ static void test_comments_behind_the_end(void) {
   mill__decoder_free(decoder);
 }
 
-static void test_sink_error(void) {
-  test_case("%s", "the sink's own error stays");
+static void check_sink_error(const char *stream) {
+  test_case("the sink's own error stays: %s", stream);
   static struct log log;
   struct mill__decoder *decoder = open_decoder(&log);
   log.answer = MILL_E_CANCELLED;
-  static const char stream[] = DELTA("\"content\":\"a\"") DELTA("\"content\":\"b\"");
   size_t consumed;
   for (int i = 0; i < 2; i++)
-    CHECK_INT(mill__decoder_feed(decoder, stream, sizeof stream - 1, &consumed), MILL_E_CANCELLED);
+    CHECK_INT(mill__decoder_feed(decoder, stream, strlen(stream), &consumed), MILL_E_CANCELLED);
   CHECK_INT(mill__decoder_finish(decoder), MILL_E_CANCELLED);
   CHECK_INT(log.n_events, 1);
   mill__decoder_free(decoder);
+}
+
+static void test_sink_error(void) {
+  check_sink_error(DELTA("\"content\":\"a\"") DELTA("\"content\":\"b\""));
+  check_sink_error(DONE);
 }
 
 /* Feed one event made of `unit` many times over, between a start and an end. */
@@ -673,7 +677,7 @@ static void test_steady_state(void) {
   mill__decoder_free(decoder);
 }
 
-/* ---- error answers ---------------------------------------------------------------------------- */
+/* ---- error answers -------------------------------------------------------------------------- */
 
 static void check_error_body(const char *body, const char *expected) {
   test_case("%s", body);
@@ -719,7 +723,7 @@ static void test_formats(void) {
   CHECK(mill__dialect_find("no-such-format") == NULL);
 }
 
-/* ---- recorded streams ------------------------------------------------------------------------- */
+/* ---- recorded streams ----------------------------------------------------------------------- */
 
 /* What a recording adds up to, for choice 0. */
 struct answer {

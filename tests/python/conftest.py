@@ -71,12 +71,3 @@ def timeout(**given: Any) -> millstream.Timeout:
     """Clocks that only a test gone wrong would see run out, but for those given."""
     clocks = dict.fromkeys(("connect", "first_chunk", "idle", "total"), GIVE_UP_S)
     return millstream.Timeout(**{**clocks, **given})
-
-
-@pytest.fixture(scope="session")
-def streams() -> Path:
-    """The folder of recorded streams."""
-    folder = SHARED / "streams"
-    if not (folder / "manifest.json").exists():
-        pytest.skip("skipped: no recorded streams beside the project")
-    return folder

@@ -153,6 +153,27 @@ def test_a_recording_gives_the_facts_of_its_manifest(
         assert not bad, f"{name}: {bad}"
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [entry for entry in RECORDINGS if entry["expected"]["error"]],
+    ids=lambda entry: Path(entry["file"]).stem,
+)
+def test_a_recorded_error_is_named_after_its_chunks(
+    serve: Serve, connect: Connect, entry: dict[str, Any]
+) -> None:
+    said = entry["expected"]["error"]
+    client = connect(serve(mock.Replay(SHARED / "streams" / entry["file"])))
+    stream = client.stream(model="m", messages=MESSAGES)
+    with pytest.raises(millstream.BadRequest) as caught:
+        stream.result()
+    assert isinstance(caught.value, millstream.ProviderError)
+    assert said["message"] in str(caught.value)
+    assert caught.value.status == 400
+    assert caught.value.code == str(said["code"])
+    assert caught.value.message == stream.message
+    assert list(stream) == []
+
+
 def test_all_recordings_of_the_format_are_here() -> None:
     assert len(RECORDINGS) == 75
     assert len({entry["provider"] for entry in RECORDINGS}) == 16

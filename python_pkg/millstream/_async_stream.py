@@ -1,0 +1,101 @@
+"""AsyncStream: the surface of Stream for event loops."""
+
+from __future__ import annotations
+
+from . import _core, _hub
+from ._types import Response
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator
+    from types import NotImplementedType
+    from typing import TypeVar
+
+    from typing_extensions import Self
+
+    from ._core import Chunk, Event, Message
+
+    _T = TypeVar("_T")
+
+
+class _Done:
+    """What may be awaited and is over already."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_DONE = _Done()
+
+
+class AsyncStream(_core.BaseStream):
+    """An answer as it comes: an async iterator of `Chunk`, and an async context manager.
+
+    The same names as `Stream`, with `async for`, `async with` and `await`. Works on asyncio, uvloop
+    and trio. A task that is cancelled while it waits cancels the transfer.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    async def _take(self, poll: Callable[[], _T | NotImplementedType], head: bool = False) -> _T:
+        while (item := poll()) is NotImplemented:
+            try:
+                await _hub.current().wait(self, head)
+            except BaseException:  # the task was cancelled
+                self.cancel()
+                raise
+        return item
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        chunk = await self._take(self._poll)
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.close()
+
+    async def texts(self) -> AsyncIterator[str]:
+        """Only the pieces of answer text."""
+        async for chunk in self:
+            if chunk.type == "text":
+                yield chunk.text
+
+    async def batches(self) -> AsyncIterator[list[Chunk]]:
+        """Lists of all the chunks that are ready, never empty; one wait a list at most."""
+        while (batch := await self._take(self._poll_batch)) is not None:
+            yield batch
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The answer's events as they came, the terminator too, in place of chunks."""
+        while (event := await self._take(self._poll_event)) is not None:
+            yield event
+
+    async def result(self) -> Message:
+        """Wait for the end and return the whole message; raise what ended the stream early."""
+        await self._take(self._poll_drain)
+        return self.message
+
+    @property
+    async def response(self) -> Response:
+        """Status, headers, HTTP version, request id: `await stream.response`."""
+        return Response(*await self._take(self._poll_head, head=True))
+
+    def cancel(self) -> _Done:  # type: ignore[override]
+        """End the stream now, from any thread; at once, and may be awaited."""
+        super().cancel()
+        return _DONE
+
+    def close(self) -> _Done:  # type: ignore[override]
+        """As cancel(), but iteration just stops."""
+        super().close()
+        return _DONE
