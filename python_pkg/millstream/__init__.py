@@ -36,11 +36,18 @@ from ._errors import (
     Timeout,
 )
 from ._stream import Stream
-from ._types import Headers, Limits, Response
+from ._types import Headers, Limits, Request, Response
 
 __version__ = _core.version
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._async_client import AsyncClient
+    from ._async_stream import AsyncStream
+
 __all__ = [
+    "AsyncClient",
+    "AsyncStream",
     "AuthenticationError",
     "BadRequest",
     "Cancelled",
@@ -60,6 +67,7 @@ __all__ = [
     "ProtocolError",
     "ProviderError",
     "RateLimited",
+    "Request",
     "Response",
     "ServerError",
     "StatusError",
@@ -71,6 +79,17 @@ __all__ = [
     "Usage",
     "metrics",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # asyncio, which these need, costs several times what the rest of the package does.
+    if name in ("AsyncClient", "AsyncStream"):
+        from . import _async_client
+
+        globals()[name] = value = getattr(_async_client, name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 # The engine's thread ends before the interpreter does, and stays the parent's in a forked child.
 atexit.register(_core.shutdown)

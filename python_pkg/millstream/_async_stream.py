@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 
-class _Done:
+class Done:
     """What may be awaited and is over already."""
 
     __slots__ = ()
@@ -28,7 +28,7 @@ class _Done:
         yield
 
 
-_DONE = _Done()
+DONE = Done()
 
 
 class AsyncStream(_core.BaseStream):
@@ -90,12 +90,12 @@ class AsyncStream(_core.BaseStream):
         """Status, headers, HTTP version, request id: `await stream.response`."""
         return Response(*await self._take(self._poll_head, head=True))
 
-    def cancel(self) -> _Done:  # type: ignore[override]
+    def cancel(self) -> Done:  # type: ignore[override]
         """End the stream now, from any thread; at once, and may be awaited."""
         super().cancel()
-        return _DONE
+        return DONE
 
-    def close(self) -> _Done:  # type: ignore[override]
+    def close(self) -> Done:  # type: ignore[override]
         """As cancel(), but iteration just stops."""
         super().close()
-        return _DONE
+        return DONE

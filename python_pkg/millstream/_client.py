@@ -5,25 +5,43 @@ from __future__ import annotations
 import os
 
 from . import _core, _providers, _route
-from ._errors import MissingKey, Timeout
+from ._errors import Timeout
 from ._stream import Stream
-from ._types import Limits
+from ._types import Limits, Request, without_password
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any, Literal
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+    from ._core import Message
+    from .params import Options, Tool, ToolChoice
+
+    Pairs: TypeAlias = tuple[tuple[str, str], ...]
+    StreamT = TypeVar("StreamT", bound=_core.BaseStream)
+else:
+    StreamT = object
+
+    class Generic:
+        """Stands in for typing's, which costs as much to import as the whole package."""
+
+        def __class_getitem__(cls, _: object) -> object:
+            return cls
+
 
 _HTTP2 = {"auto": 0, True: 1, False: 2}
 
 
-class Client:
+class BaseClient(Generic[StreamT]):
     """A provider's settings. Cheap, thread-safe, usable by any number of streams at a time.
 
-    provider: "openai", also for every server that speaks its format (with `base_url`).
+    provider: a name of docs/providers.md: "openai", "anthropic", "gemini", "bedrock", "ollama", …;
+        "openai" also for every server that speaks its format (with `base_url`).
     base_url: where the server is, with its version path ("http://localhost:8080/v1").
     api_key: default: the provider's usual environment variable; needed only for its own server.
-    headers: sent with every request.
+    options: what else the provider's own server needs, such as {"region": "eu-west-1"}; see
+        `millstream.params.Options`. Default: the usual environment variables.
+    headers: sent with every request; one given here replaces ours, and the key.
     timeout: a `Timeout`, or a number: the total in seconds.
     max_retries: attempts beyond the first, made only before anything was handed out.
     proxy: a URL, "" for none; default: the usual environment variables.
@@ -38,7 +56,12 @@ class Client:
     connected before the first request.
     """
 
-    __slots__ = ("_key", "_provider", "_settings", "_stats", "_verify", "base_url", "headers")
+    _stream_type: type[StreamT]
+
+    __slots__ = (
+        "_auth", "_options", "_own", "_provider", "_settings", "_stats", "_verify", "base_url",
+        "headers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,6 +69,7 @@ class Client:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
+        options: Options | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | float | None = None,
         max_retries: int = 2,
@@ -58,9 +82,12 @@ class Client:
         compression: bool = False,
     ) -> None:
         self._provider = _providers.find(provider)
-        self.base_url = _base_url(base_url, self._provider)
-        self._key = _key(api_key, base_url is None, self._provider)
         self.headers = _headers(headers)
+        self._own = base_url is None
+        self._options = self._provider.settle(_options(options))
+        place = self._provider.place(self._options) if base_url is None else base_url
+        self.base_url = _base_url(place)
+        self._auth = self._how_it_is_let_in(_optional_text("api_key", api_key), _options(options))
         self._verify = _verify(verify)
         self._stats = _core.Stats()
         certificate, key = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert, None)
@@ -68,33 +95,80 @@ class Client:
             "timeouts": _timeouts(timeout),
             "limits": _limits(limits),
             "max_retries": _retries(max_retries),
-            "proxy": _optional_str("proxy", proxy),
-            "unix_socket": _optional_str("unix_socket", unix_socket),
+            "proxy": _optional_text("proxy", proxy),
+            "unix_socket": _optional_text("unix_socket", unix_socket),
             "insecure": verify is False,
-            "cert_file": _optional_str("cert", certificate),
-            "key_file": _optional_str("cert", key),
+            "cert_file": _optional_text("cert", certificate),
+            "key_file": _optional_text("cert", key),
             "http2": _http2(http2),
             "compression": _flag("compression", compression),
             "stats": self._stats,
         }
 
-    def stream(self, *, model: str, messages: Sequence[Any], **params: Any) -> Stream:
-        """Start a chat answer and return its `Stream` at once.
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Mapping[str, Any] | Message],
+        system: str | Sequence[Any] | None = None,
+        tools: Sequence[Tool | Mapping[str, Any]] | None = None,
+        tool_choice: ToolChoice | Mapping[str, Any] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        **params: Any,
+    ) -> StreamT:
+        """Start a chat answer and return its stream at once.
 
-        `messages` and `params` go into the request's JSON as they are.
+        The named arguments are put into the provider's own form; `millstream.params` says what
+        they may hold. `params` go into the request's JSON as they are, and so does a message, part
+        or tool that is in the provider's form already.
+
+        messages: {"role": "system" | "user" | "assistant" | "tool", "content": str or parts};
+            parts: {"type": "text", "text"}, {"type": "image", "url"} or {"type": "image", "data",
+            "media_type"}; an assistant's "tool_calls": `ToolCall`s or {"id", "name", "arguments"};
+            a tool's result: {"role": "tool", "tool_call_id", "content"}. A `Message` of a stream
+            is the assistant's turn that it was.
+        system: instructions before the conversation.
+        tools: {"name", "description", "parameters": JSON schema}.
+        tool_choice: "auto", "none", "required" or {"name": ...}.
+        max_tokens: of the answer; for anthropic, which demands one, 4096 unless given.
+        temperature, top_p, stop: as the provider defines them; stop: a str or a list.
+
+        What the provider cannot take is a ValueError that names it.
         """
-        if not isinstance(model, str):
-            raise TypeError(f"model: must be a str, not {type(model).__name__}")
-        if isinstance(messages, (str, bytes)) or not hasattr(messages, "__iter__"):
-            raise TypeError(
-                'messages: must be a list of messages like {"role": "user", "content": "Hi"}, '
-                f"not {type(messages).__name__}"
+        method, url, headers, body, _ = self._question(
+            model=model, messages=messages, system=system, tools=tools, tool_choice=tool_choice,
+            max_tokens=max_tokens, temperature=temperature, top_p=top_p, stop=stop, params=params,
+        )  # fmt: skip
+        return self._start(method, url, headers, body, self._provider.format)
+
+    def request_for(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Mapping[str, Any] | Message],
+        system: str | Sequence[Any] | None = None,
+        tools: Sequence[Tool | Mapping[str, Any]] | None = None,
+        tool_choice: ToolChoice | Mapping[str, Any] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        **params: Any,
+    ) -> Request:
+        """What `stream()` with these arguments would send, with keys and passwords masked.
+
+        Nothing is sent. The engine adds Host, Accept, User-Agent and Content-Length.
+        """
+        return Request(
+            *self._question(
+                model=model, messages=messages, system=system, tools=tools,
+                tool_choice=tool_choice, max_tokens=max_tokens, temperature=temperature,
+                top_p=top_p, stop=stop, params=params,
             )
-        if params.get("stream", True) is not True:
-            raise ValueError("stream: cannot be turned off here; use result() for a whole answer")
-        if not isinstance(messages, list):
-            messages = list(messages)
-        return self.request(self._provider.path, json=self._provider.body(model, messages, params))
+        )  # fmt: skip
 
     def request(
         self,
@@ -103,39 +177,75 @@ class Client:
         json: Any = None,
         method: str = "POST",
         format: str | None = None,
-    ) -> Stream:
-        """Send `json` as it is to `base_url + path` and return the answer's `Stream` at once.
+    ) -> StreamT:
+        """Send `json` as it is to `base_url + path` and return the answer's stream at once.
 
         format: the wire format, one of `formats()`; default: the provider's.
         """
-        if not isinstance(path, str):
-            raise TypeError(f"path: must be a str, not {type(path).__name__}")
-        if not isinstance(method, str):
-            raise TypeError(f"method: must be a str, not {type(method).__name__}")
-        url = self.base_url + path
+        format = self._provider.format if format is None else _format(format)
+        return self._start(*self._compose(path, json, method)[:4], format)
+
+    def metrics(self) -> dict[str, Any]:
+        """Counters of this client's streams; the names are those of `millstream.metrics()`."""
+        return self._stats.read()
+
+    def __repr__(self) -> str:
+        url = without_password(self.base_url)
+        return f"{type(self).__name__}({self._provider.name!r}, base_url={url!r})"
+
+    def _how_it_is_let_in(
+        self, api_key: str | None, options: Mapping[str, str]
+    ) -> _providers.KeyHeader | _providers.Aws | None:
+        """Nothing where a header of the caller's does it."""
+        names = {name.lower() for name, _ in self.headers}
+        if api_key is None and names & {"authorization", self._provider.key_header[0].lower()}:
+            return None
+        return self._provider.auth(api_key, options, self._options, self._own)
+
+    def _question(self, **arguments: Any) -> tuple[str, str, Pairs, bytes | None, Any]:
+        """Method, URL, headers, body and the body's JSON of a question."""
+        path, json = self._provider.question(arguments, self._options, self._own)
+        return self._compose(path, json, "POST")
+
+    def _compose(
+        self, path: str, json: Any, method: str
+    ) -> tuple[str, str, Pairs, bytes | None, Any]:
+        url = self.base_url + _text("path", path)
+        method = _text("method", method).upper()
+        body = None if json is None else _json_bytes(json)
+        headers = self.headers
+        for name, value in (("Content-Type", "application/json"), *self._provider.headers):
+            given = any(name.lower() == each.lower() for each, _ in headers)
+            if not given and (body is not None or name != "Content-Type"):
+                headers = (*headers, (name, value))
+        if self._auth is not None:
+            added = self._auth.pairs(method, url, headers, body or b"")
+            headers = (*headers, *((name, _text("api_key", value)) for name, value in added))
+        return method, url, headers, body, json
+
+    def _start(
+        self, method: str, url: str, headers: Pairs, body: bytes | None, format: str
+    ) -> StreamT:
         proxy, no_proxy = _route.proxy_for(url, self._settings["proxy"])
         ca_file, ca_dir = None, None
         if self._verify is not False and url[:8].lower() == "https://":
             ca_file, ca_dir = _route.trust_for(self._verify)
         settings: dict[str, Any] = {
             **self._settings,
-            "proxy": proxy,
+            "proxy": _text("proxy", proxy),
             "no_proxy": no_proxy,
             "ca_file": ca_file,
             "ca_dir": ca_dir,
         }
-        return Stream(
-            url=url,
-            method=method.upper(),
-            headers=self._request_headers(),
-            body=None if json is None else _json_bytes(json),
-            format=self._provider.format if format is None else _format(format),
-            **settings,
+        return self._stream_type(
+            url=url, method=method, headers=headers, body=body, format=format, **settings
         )
 
-    def metrics(self) -> dict[str, Any]:
-        """Counters of this client's streams; the names are those of `millstream.metrics()`."""
-        return self._stats.read()
+
+class Client(BaseClient[Stream]):
+    __doc__ = BaseClient.__doc__
+    __slots__ = ()
+    _stream_type = Stream
 
     def close(self) -> None:
         """Nothing is held open for a client; here for symmetry with other libraries."""
@@ -146,25 +256,21 @@ class Client:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"Client({self._provider.name!r}, base_url={_without_password(self.base_url)!r})"
-
-    def _request_headers(self) -> tuple[tuple[str, str], ...]:
-        if self._key is None:
-            return self.headers
-        name, form = self._provider.key_header
-        if any(given.lower() == name.lower() for given, _ in self.headers):
-            return self.headers
-        return (*self.headers, (name, form.format(self._key)))
-
 
 # ---- arguments: each is checked here, and named in what is raised --------------------------------
 
 
-def _optional_str(name: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise TypeError(f"{name}: must be a str, not {type(value).__name__}")
+def _text(name: str, value: object) -> str:
+    """A str that UTF-8 and C can carry. What is raised does not show it: it may be a secret."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: must be a str, not {type(value).__name__}")
+    if "\0" in value or value.encode(errors="replace").decode() != value:
+        raise ValueError(f"{name}: holds NUL or a lone surrogate")
+    return value
+
+
+def _optional_text(name: str, value: object) -> str | None:
+    return None if value is None else _text(name, value)
 
 
 def _flag(name: str, value: object) -> bool:
@@ -173,35 +279,31 @@ def _flag(name: str, value: object) -> bool:
     raise TypeError(f"{name}: must be True or False, not {value!r}")
 
 
-def _base_url(given: str | None, provider: _providers.Provider) -> str:
-    url = provider.base_url if given is None else given
-    if not isinstance(url, str):
-        raise TypeError(f"base_url: must be a str, not {type(url).__name__}")
+def _base_url(url: object) -> str:
+    url = _text("base_url", url)
     if url[:7].lower() != "http://" and url[:8].lower() != "https://":
-        raise ValueError(
-            f"base_url: must begin with http:// or https://, not {_without_password(url)!r}"
-        )
+        shown = "" if "@" in url else f", not {url!r}"  # what is before it may be a password
+        raise ValueError(f"base_url: must begin with http:// or https://{shown}")
     return url.rstrip("/")
 
 
-def _key(given: str | None, own_server: bool, provider: _providers.Provider) -> str | None:
-    if given is not None and not isinstance(given, str):
-        raise TypeError(f"api_key: must be a str, not {type(given).__name__}")
-    key = given or os.environ.get(provider.key_variable) or None
-    if key is None and own_server:
-        raise MissingKey(
-            f"api_key: none was given; pass api_key=..., or set {provider.key_variable}"
-        )
-    return key
+def _options(given: object) -> dict[str, str]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise TypeError(f"options: must be a dict, not {type(given).__name__}")
+    return given
 
 
 def _headers(given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    pairs: Iterable[tuple[str, str]] = () if given is None else given.items()
-    pairs = tuple(pairs)
-    for name, value in pairs:
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"headers: names and values must be str ({name!r})")
-    return pairs
+    if given is None:
+        return ()
+    if not hasattr(given, "items"):
+        raise TypeError(f"headers: must be a mapping, not {type(given).__name__}")
+    return tuple(
+        (_text("headers: a name", name), _text(f"headers: {name!r}", value))
+        for name, value in given.items()
+    )
 
 
 def _timeouts(given: Timeout | float | None) -> tuple[int, int, int, int, bool]:
@@ -242,7 +344,7 @@ def _verify(given: bool | str | os.PathLike[str]) -> bool | str:
         path = None
     if not isinstance(path, str):
         raise TypeError(f"verify: must be True, False or the path of a CA file, not {given!r}")
-    return path
+    return _text("verify", path)
 
 
 def _http2(given: bool | Literal["auto"]) -> int:
@@ -267,10 +369,3 @@ def _json_bytes(value: object) -> bytes:
         raise ValueError("json: a str holds a lone surrogate, which UTF-8 cannot carry") from error
     except (TypeError, ValueError) as error:
         raise type(error)(f"json: the request cannot be written as JSON: {error}") from None
-
-
-def _without_password(url: str) -> str:
-    """A URL as it may be shown: user information is left out."""
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return scheme + separator + host.rpartition("@")[2] + slash + path

@@ -156,7 +156,7 @@ def _seconds(name: str, value: float | None) -> float | None:
         raise TypeError(f"Timeout.{name}: must be a number of seconds or None, not {value!r}")
     if not value > 0:
         raise ValueError(f"Timeout.{name}: must be above 0 seconds, or None for no limit")
-    return float(value)
+    return None if value == float("inf") else float(value)
 
 
 _BY_STATUS: dict[int, type[StatusError]] = {

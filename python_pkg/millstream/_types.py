@@ -1,8 +1,12 @@
-"""The small value types of the surface: Limits, Headers, Response."""
+"""The small value types of the surface: Limits, Headers, Response, Request."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MIB = 1 << 20
 
@@ -94,3 +98,49 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status} HTTP/{self.http_version}>"
+
+
+_SECRET_WORDS = ("auth", "cookie", "credential", "key", "password", "secret", "signature", "token")
+
+
+class Request:
+    """What a client would send: method, URL, headers, body. Made by `Client.request_for`.
+
+    Keys and passwords are masked: in the URL, and in headers whose name or value says that they
+    carry one. `json` is the value that `body` holds as bytes.
+    """
+
+    __slots__ = ("body", "headers", "json", "method", "url")
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes | None,
+        json: object,
+    ) -> None:
+        self.method = method
+        self.url = without_password(url)
+        self.headers = {name: _masked(name, value) for name, value in headers}
+        self.body = body
+        self.json: Any = json
+
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.url!r}, {self.headers!r}, json={self.json!r})"
+
+
+def _masked(name: str, value: str) -> str:
+    """The value of a header as it may be shown: of a secret, only its scheme ("Bearer ***")."""
+    scheme, blank, _ = value.partition(" ")
+    known = scheme.lower() in ("aws4-hmac-sha256", "basic", "bearer", "digest", "token") and blank
+    if known:
+        return f"{scheme} ***"
+    return "***" if any(word in name.lower() for word in _SECRET_WORDS) else value
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: user information is left out."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + separator + host.rpartition("@")[2] + slash + path

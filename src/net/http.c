@@ -294,6 +294,8 @@ static void set_provider_error(mill_stream *stream, mill_error *error, int code,
   describe_answer(stream, error);
 }
 
+#define PROXY_ADVICE "the proxy refused; check its address and credentials"
+
 /* An answer that is no stream: an error status, or something else than what was asked for. */
 static void outcome_of_answer(mill_stream *stream, mill_error *error) {
   const struct mill__response *head = head_of(stream);
@@ -303,7 +305,12 @@ static void outcome_of_answer(mill_stream *stream, mill_error *error) {
   bool is_error = body->len && mill__dialect_error_body(stream->request.dialect, body->ptr,
                                                         body->len, &said);
   mill_slice type = mill__response_media_type(head);
-  if (head->status >= 300 && is_error) {
+  if (head->status == 407) {
+    mill__error_set(error, MILL_E_CONNECT, "no connection: " PROXY_ADVICE " (status 407)");
+    mill__error_set_kind(error, "proxy", 5);
+    error->status = head->status;
+    describe_answer(stream, error);
+  } else if (head->status >= 400 && is_error) {
     set_provider_error(stream, error, MILL_E_STATUS, head->status, &said);
   } else if (head->status >= 300) {
     mill_slice location = mill__response_field(head, "Location");
@@ -342,7 +349,7 @@ static const struct connect_failure CONNECT_FAILURES[] = {
     {CURLE_COULDNT_RESOLVE_HOST, "dns", "the host name does not resolve; check its spelling"},
     {CURLE_COULDNT_RESOLVE_PROXY, "proxy", "the proxy's name does not resolve; check `proxy`"},
     {CURLE_COULDNT_CONNECT, "refused", "nothing answers there; is the server running?"},
-    {CURLE_PROXY, "proxy", "the proxy refused; check its address and credentials"},
+    {CURLE_PROXY, "proxy", PROXY_ADVICE},
     {CURLE_SSL_CONNECT_ERROR, "tls", "the TLS handshake failed; is this an https server?"},
     {CURLE_PEER_FAILED_VERIFICATION, "tls",
      "the certificate is not trusted; check the host name, or give your CA as `verify`"},
@@ -372,6 +379,11 @@ static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error
   for (size_t i = 0; i < sizeof CONNECT_FAILURES / sizeof *CONNECT_FAILURES; i++)
     if (CONNECT_FAILURES[i].code == code)
       failure = CONNECT_FAILURES[i];
+  long tunnel_status = 0;
+  if (stream->transfer.http.easy)
+    curl_easy_getinfo(stream->transfer.http.easy, CURLINFO_HTTP_CONNECTCODE, &tunnel_status);
+  if (tunnel_status >= 300)
+    failure = (struct connect_failure){code, "proxy", PROXY_ADVICE};
   const char *said = stream->transfer.http.text;
   mill__error_set(error, MILL_E_CONNECT, "no connection: %s (%s)", failure.advice,
                   said && *said ? said : curl_easy_strerror(code));

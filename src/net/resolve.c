@@ -75,6 +75,8 @@ static struct mill__resolve_host *find_or_add(struct mill__resolve *resolve, con
 
 int mill__resolve_enter(struct mill__resolve *resolve, const char *key,
                         struct mill__resolve_node *node, int64_t now_ns) {
+  if (node->leads)
+    return MILL_OK;
   struct mill__resolve_host *host = find_or_add(resolve, key);
   if (!host)
     return MILL_E_NOMEM;
@@ -91,41 +93,36 @@ int mill__resolve_enter(struct mill__resolve *resolve, const char *key,
   return MILL_OK;
 }
 
-static struct mill__resolve_host *stop_leading(struct mill__resolve_node *node) {
-  struct mill__resolve_host *host = node->leads ? node->host : NULL;
-  if (host) {
-    host->busy = false;
-    mill__resolve_node_init(node);
-  }
-  return host;
-}
-
-/* Take the first that waits out of its host. */
-static bool release_one(struct mill__resolve_host *host, struct mill__list *ret_waiting) {
-  struct mill__list *link = mill__list_pop(&host->waiting);
-  if (!link)
-    return false;
-  MILL__CONTAINER(link, struct mill__resolve_node, link)->host = NULL;
-  mill__list_append(ret_waiting, link);
-  return true;
+/* The node goes out of whatever list it is in. Returns the host that it led, or NULL. */
+static struct mill__resolve_host *detach(struct mill__resolve_node *node) {
+  struct mill__resolve_host *led = node->leads ? node->host : NULL;
+  mill__list_remove(&node->link);
+  mill__resolve_node_init(node);
+  return led;
 }
 
 void mill__resolve_done(struct mill__resolve_node *node, bool found, int64_t now_ns,
                         struct mill__list *ret_waiting) {
-  struct mill__resolve_host *host = stop_leading(node);
-  if (!host)
+  struct mill__list *link;
+  if (!node->leads)
     return;
+  struct mill__resolve_host *host = detach(node);
+  host->busy = false;
   host->known_until_ns = found ? now_ns + MILL__RESOLVE_TTL_S * INT64_C(1000000000) : 0;
-  while (release_one(host, ret_waiting)) {
+  while ((link = mill__list_pop(&host->waiting))) {
+    MILL__CONTAINER(link, struct mill__resolve_node, link)->host = NULL;
+    mill__list_append(ret_waiting, link);
   }
 }
 
 void mill__resolve_leave(struct mill__resolve_node *node, struct mill__list *ret_waiting) {
-  struct mill__resolve_host *host = stop_leading(node);
-  if (host) {
-    release_one(host, ret_waiting);
-  } else {
-    mill__list_remove(&node->link);
-    node->host = NULL;
+  struct mill__resolve_host *led = detach(node);
+  if (!led)
+    return;
+  struct mill__list *link = mill__list_pop(&led->waiting);
+  led->busy = link != NULL;
+  if (link) { /* it leads from now on: should it leave before it starts, the next one will */
+    MILL__CONTAINER(link, struct mill__resolve_node, link)->leads = true;
+    mill__list_append(ret_waiting, link);
   }
 }

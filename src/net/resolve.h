@@ -31,7 +31,10 @@ struct mill__resolve_node {
 void mill__resolve_init(struct mill__resolve *resolve);
 void mill__resolve_fini(struct mill__resolve *resolve);
 void mill__resolve_node_init(struct mill__resolve_node *node);
-/* MILL_OK: start now; MILL_AGAIN: wait, `node` is kept until mill__resolve_done or _leave. */
+/*
+ * MILL_OK: start now; MILL_AGAIN: wait, `node` is kept until mill__resolve_done or _leave. A node
+ * that was handed the lead may always start.
+ */
 int mill__resolve_enter(struct mill__resolve *resolve, const char *key,
                         struct mill__resolve_node *node, int64_t now_ns);
 /*
@@ -41,8 +44,8 @@ int mill__resolve_enter(struct mill__resolve *resolve, const char *key,
 void mill__resolve_done(struct mill__resolve_node *node, bool found, int64_t now_ns,
                         struct mill__list *ret_waiting);
 /*
- * Give up. When a leader does, the first that waits is moved to `ret_waiting` to lead in its place:
- * it must enter again.
+ * Give up. When a leader does, the first that waits leads in its place and is moved to
+ * `ret_waiting`. Any node may leave at any time, one in such a list too.
  */
 void mill__resolve_leave(struct mill__resolve_node *node, struct mill__list *ret_waiting);
 

@@ -43,15 +43,20 @@ static int month_number(const char *name) {
 static int64_t parse_http_date(const char *text) {
   char month[4];
   int day, year, hour, minute, second;
-  if (sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT", &day, month, &year, &hour, &minute,
-             &second) != 6 &&
-      sscanf(text, "%*3[A-Za-z] %3s %2d %2d:%2d:%2d %4d", month, &day, &hour, &minute, &second,
-             &year) != 6) {
-    if (sscanf(text, "%*[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT", &day, month, &year, &hour,
-               &minute, &second) != 6)
-      return -1;
-    year += year < 70 ? 2000 : 1900;
+  int end = 0; /* set where a form matches to its end */
+  sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute,
+         &second, &end);
+  if (!end)
+    sscanf(text, "%*3[A-Za-z] %3s %2d %2d:%2d:%2d %4d%n", month, &day, &hour, &minute, &second,
+           &year, &end);
+  if (!end) {
+    sscanf(text, "%*[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &day, month, &year, &hour,
+           &minute, &second, &end);
+    if (end)
+      year += year < 70 ? 2000 : 1900;
   }
+  if (!end || text[end])
+    return -1;
   int month_of_year = month_number(month);
   if (!month_of_year || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 || hour < 0 ||
       minute < 0 || second < 0)

@@ -314,16 +314,22 @@ static void fail_waiting(mill_stream *stream, const mill_error *error) {
     mill_error copy;
     mill__error_init(&copy);
     mill__error_set(&copy, error->code, "%s", error->text ? error->text : "");
-    mill__error_set_kind(&copy, "dns", 3);
+    mill__error_set_kind(&copy, error->kind, strlen(error->kind));
     attempt_over(other, &copy);
   }
+}
+
+/* The name was never found: its own host's or its proxy's. */
+static bool lookup_failed(const mill_stream *stream, const mill_error *error) {
+  return error->code == MILL_E_CONNECT && stream->transfer.resolve.leads && error->kind &&
+         (!strcmp(error->kind, "dns") || !strcmp(error->kind, "proxy"));
 }
 
 void mill__transfer_on_done(mill_stream *stream, int curl_code) {
   mill_error error;
   mill__error_init(&error);
   mill__http_outcome(stream, curl_code, &error);
-  if (error.code == MILL_E_CONNECT && error.kind && !strcmp(error.kind, "dns"))
+  if (lookup_failed(stream, &error))
     fail_waiting(stream, &error);
   attempt_over(stream, &error);
 }

@@ -345,6 +345,10 @@ int mill__sse_feed(struct mill__sse *sse, const char *bytes, size_t len, size_t 
   return rc;
 }
 
+mill_slice mill__sse_line(const struct mill__sse *sse) {
+  return mill__buf_slice(&sse->line);
+}
+
 bool mill__sse_finish(const struct mill__sse *sse) {
   bool in_a_line =
       sse->matched > 0 || sse->place == IN_LINE || sse->place == AT_VALUE || sse->place == IN_VALUE;

@@ -69,6 +69,8 @@ int mill__sse_set_last_event_id(struct mill__sse *sse, const char *id, size_t le
 mill_slice mill__sse_last_event_id(const struct mill__sse *sse);
 /* Feed a piece. `ret_consumed` is `len` unless it stopped before; it is always written. */
 int mill__sse_feed(struct mill__sse *sse, const char *bytes, size_t len, size_t *ret_consumed);
+/* The beginning of a line that has not ended, unless it is a data line. */
+mill_slice mill__sse_line(const struct mill__sse *sse);
 /* The input ended. True where it ended inside an event or a line: that part is not dispatched. */
 bool mill__sse_finish(const struct mill__sse *sse);
 

@@ -79,6 +79,12 @@ mill_slice mill__assembly_slice(const struct mill__assembly *assembly, struct mi
   return slice_of(&assembly->strings, span);
 }
 
+/* A whole string that was kept as a piece. */
+static int clean_span(struct mill__assembly *assembly, struct mill__span *span) {
+  mill_slice text = mill__assembly_slice(assembly, *span);
+  return has_surrogate(text) ? mill__assembly_keep(assembly, text, span) : MILL_OK;
+}
+
 static bool equal(mill_slice a, mill_slice b) {
   return a.len == b.len && (!a.len || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
@@ -135,6 +141,14 @@ int mill__assembly_begin(struct mill__assembly *assembly, enum mill_chunk_type t
   return MILL_OK;
 }
 
+int mill__assembly_add(struct mill__assembly *assembly, const struct mill__pending *delta) {
+  size_t number;
+  int error = mill__assembly_begin(assembly, delta->type, &number);
+  if (!error)
+    assembly->pending[number] = *delta;
+  return error;
+}
+
 /* Begin a delta that needs no binding. */
 static int begin_bound(struct mill__assembly *assembly, enum mill_chunk_type type, int choice,
                        struct mill__pending **ret_delta) {
@@ -189,10 +203,12 @@ static int new_tool(struct mill__assembly *assembly, struct mill__choice_state *
 
 /*
  * Whether a fragment goes on with this call. With a key: the call of that key, unless both have an
- * id and these differ. Without: the call of its id; without either, the last one.
+ * id and these differ. Without: the call of its item, or of its id; without any, the last one.
  */
 static bool continues(const struct mill__assembly *assembly, const struct mill__tool_state *tool,
-                      int64_t key, mill_slice id) {
+                      int64_t key, mill_slice item, mill_slice id) {
+  if (item.len && tool->item.len && (key < 0 || tool->key < 0))
+    return equal(item, slice_of(&assembly->tool_ids, tool->item));
   if (key >= 0 && tool->key != key)
     return false;
   if (!id.len || (key >= 0 && !tool->id.len))
@@ -202,10 +218,11 @@ static bool continues(const struct mill__assembly *assembly, const struct mill__
 
 static int find_tool(struct mill__assembly *assembly, struct mill__choice_state *choice,
                      const struct mill__pending *delta, struct mill__tool_state **ret_tool) {
-  mill_slice id = mill__assembly_slice(assembly, delta->tool_id);
+  mill_slice id = mill__assembly_slice(assembly, delta->tool_id),
+             item = mill__assembly_slice(assembly, delta->tool_item);
   for (size_t i = assembly->n_tools; i-- > 0;) {
     struct mill__tool_state *tool = &assembly->tools[i];
-    if (tool->choice == choice->index && continues(assembly, tool, delta->tool_key, id)) {
+    if (tool->choice == choice->index && continues(assembly, tool, delta->tool_key, item, id)) {
       *ret_tool = tool;
       return MILL_OK;
     }
@@ -213,36 +230,72 @@ static int find_tool(struct mill__assembly *assembly, struct mill__choice_state 
   return new_tool(assembly, choice, delta->tool_key, ret_tool);
 }
 
-/* The id stands in the first fragment only, also where the provider repeats it. */
-static int take_id(struct mill__assembly *assembly, struct mill__tool_state *tool,
-                   struct mill__pending *delta) {
-  if (tool->id.len) {
-    delta->tool_id.len = 0;
-    return MILL_OK;
-  }
-  mill_slice id = mill__assembly_slice(assembly, delta->tool_id);
+static int remember(struct mill__assembly *assembly, struct mill__span span,
+                    struct mill__span *ret_span) {
+  mill_slice text = mill__assembly_slice(assembly, span);
   size_t at = assembly->tool_ids.len;
-  int error = mill__buf_append(&assembly->tool_ids, id.ptr, id.len);
+  int error = mill__buf_append(&assembly->tool_ids, text.ptr, text.len);
   if (!error)
-    tool->id = (struct mill__span){at, id.len};
+    *ret_span = (struct mill__span){at, text.len};
   return error;
+}
+
+/* Id and name stand in the first fragment only, also where the provider repeats them. */
+static int take_names(struct mill__assembly *assembly, struct mill__tool_state *tool,
+                      struct mill__pending *delta) {
+  int error = MILL_OK;
+  if (tool->id.len)
+    delta->tool_id.len = 0;
+  else
+    error = remember(assembly, delta->tool_id, &tool->id);
+  if (!error && !tool->item.len)
+    error = remember(assembly, delta->tool_item, &tool->item);
+  if (tool->named)
+    delta->tool_name.len = 0;
+  tool->named |= delta->tool_name.len > 0;
+  return error;
+}
+
+static int take_arguments(struct mill__assembly *assembly, struct mill__tool_state *tool,
+                          struct mill__pending *delta) {
+  if (tool->whole || (delta->tool_all && tool->argued))
+    delta->text.len = 0;
+  tool->argued |= delta->text.len > 0;
+  tool->whole |= delta->tool_all && delta->text.len > 0;
+  return join(assembly, &tool->held, &delta->text);
 }
 
 static int bind_tool(struct mill__assembly *assembly, struct mill__choice_state *choice,
                      struct mill__pending *delta) {
   if (!delta->tool_id.len && !delta->tool_name.len && !delta->text.len)
     return MILL_OK;
-  struct mill__tool_state *tool;
-  int error = find_tool(assembly, choice, delta, &tool);
+  int error = clean_span(assembly, &delta->tool_id);
   if (!error)
-    error = take_id(assembly, tool, delta);
+    error = clean_span(assembly, &delta->tool_name);
+  struct mill__tool_state *tool;
+  if (!error)
+    error = find_tool(assembly, choice, delta, &tool);
+  if (!error)
+    error = take_names(assembly, tool, delta);
   if (error)
     return error;
   delta->tool_index = tool->index;
-  if (tool->named)
-    delta->tool_name.len = 0;
-  tool->named |= delta->tool_name.len > 0;
-  return join(assembly, &tool->held, &delta->text);
+  return take_arguments(assembly, tool, delta);
+}
+
+const struct mill__tool_state *mill__assembly_tool(const struct mill__assembly *assembly,
+                                                   int choice, int64_t key) {
+  for (size_t i = assembly->n_tools; i-- > 0;)
+    if (assembly->tools[i].choice == choice && assembly->tools[i].key == key)
+      return &assembly->tools[i];
+  return NULL;
+}
+
+bool mill__assembly_calls(const struct mill__assembly *assembly, int choice) {
+  for (size_t i = 0; i < assembly->n_tools; i++)
+    if (assembly->tools[i].choice == choice)
+      return true;
+  return false;
 }
 
 /* ---- binding -------------------------------------------------------------------------------- */
@@ -310,6 +363,8 @@ int mill__assembly_finish(struct mill__assembly *assembly, int index, enum mill_
   int error = find_choice(assembly, index, &choice);
   if (!error)
     error = flush_choice(assembly, choice);
+  if (!error)
+    error = clean_span(assembly, &word);
   struct mill__pending *delta;
   if (!error)
     error = begin_bound(assembly, MILL_CHUNK_FINISH, index, &delta);
@@ -321,12 +376,17 @@ int mill__assembly_finish(struct mill__assembly *assembly, int index, enum mill_
   return MILL_OK;
 }
 
-int mill__assembly_terminate(struct mill__assembly *assembly) {
-  assembly->terminated = true;
+int mill__assembly_complete(struct mill__assembly *assembly) {
+  assembly->complete = true;
   int error = MILL_OK;
   for (size_t i = 0; i < assembly->n_choices && !error; i++)
     error = flush_choice(assembly, &assembly->choices[i]);
   return error;
+}
+
+int mill__assembly_terminate(struct mill__assembly *assembly) {
+  assembly->terminated = true;
+  return mill__assembly_complete(assembly);
 }
 
 bool mill__assembly_finished(const struct mill__assembly *assembly) {
@@ -362,6 +422,16 @@ int mill__assembly_usage_raw(struct mill__assembly *assembly, mill_slice json) {
   return mill__assembly_keep(assembly, json, &assembly->usage_raw);
 }
 
+void mill__assembly_usage_rest(struct mill__assembly *assembly) {
+  for (int i = 0; i < MILL__USAGE_FIELDS && assembly->has_usage; i++)
+    if (assembly->usage[i] < 0)
+      assembly->usage[i] = 0;
+}
+
+void mill__assembly_no_usage(struct mill__assembly *assembly) {
+  assembly->has_usage = false;
+}
+
 static int add_usage(struct mill__assembly *assembly) {
   struct mill__pending *delta;
   return assembly->has_usage ? begin_bound(assembly, MILL_CHUNK_USAGE, 0, &delta) : MILL_OK;
@@ -376,12 +446,16 @@ static const struct {
 } status_words[] = {
     {"invalid_request_error", 400},
     {"bad_request", 400},
+    {"invalid_prompt", 400},
+    {"context_length_exceeded", 400},
     {"authentication_error", 401},
     {"invalid_api_key", 401},
+    {"billing_error", 402},
     {"permission_error", 403},
     {"permission_denied", 403},
     {"not_found_error", 404},
     {"model_not_found", 404},
+    {"request_too_large", 413},
     {"rate_limit_error", 429},
     {"rate_limit_exceeded", 429},
     {"insufficient_quota", 429},
@@ -391,6 +465,34 @@ static const struct {
     {"service_unavailable", 503},
     {"timeout_error", 504},
     {"overloaded_error", 529},
+    /* Amazon Bedrock's exceptions */
+    {"validationException", 400},
+    {"accessDeniedException", 403},
+    {"resourceNotFoundException", 404},
+    {"modelTimeoutException", 408},
+    {"modelErrorException", 424},
+    {"modelStreamErrorException", 424},
+    {"modelNotReadyException", 429},
+    {"throttlingException", 429},
+    {"internalServerException", 500},
+    {"serviceUnavailableException", 503},
+    /* Google's, as gRPC names them */
+    {"INVALID_ARGUMENT", 400},
+    {"FAILED_PRECONDITION", 400},
+    {"OUT_OF_RANGE", 400},
+    {"UNAUTHENTICATED", 401},
+    {"PERMISSION_DENIED", 403},
+    {"NOT_FOUND", 404},
+    {"ALREADY_EXISTS", 409},
+    {"ABORTED", 409},
+    {"RESOURCE_EXHAUSTED", 429},
+    {"CANCELLED", 499},
+    {"INTERNAL", 500},
+    {"UNKNOWN", 500},
+    {"DATA_LOSS", 500},
+    {"UNIMPLEMENTED", 501},
+    {"UNAVAILABLE", 503},
+    {"DEADLINE_EXCEEDED", 504},
 };
 
 static int status_of_word(mill_slice word) {

@@ -35,6 +35,8 @@ struct mill__pending {
   int64_t tool_key; /* the number that the provider gives the call; -1: none sent */
   int tool_index;   /* from _bind */
   struct mill__span tool_id, tool_name;
+  struct mill__span tool_item; /* the name of the call within the stream, beside its id */
+  bool tool_all; /* `text` is all of its arguments: what came before or comes behind is the same */
   /* finish */
   enum mill_finish finish;
   struct mill__span finish_raw;
@@ -52,8 +54,10 @@ struct mill__choice_state {
 struct mill__tool_state {
   int choice, index;
   int64_t key;
-  struct mill__span id; /* in assembly->tool_ids */
+  struct mill__span id, item; /* in assembly->tool_ids */
   bool named;
+  bool argued;            /* it has arguments */
+  bool whole;             /* ... and all of them */
   struct mill__text held; /* of its arguments */
 };
 
@@ -96,14 +100,15 @@ struct mill__assembly {
   size_t n_tools, tools_capacity;
   struct mill__buf tool_ids;
   struct mill__provider_error error; /* the first one */
-  bool terminated;
+  bool complete, terminated;
 
   struct mill__buf scratch;
 };
 
 /* ---- for a dialect -------------------------------------------------------------------------- */
 
-/* Keep a whole string; a lone surrogate half in it becomes U+FFFD. */
+/* Keep a whole string; a lone surrogate half in it becomes U+FFFD. (So it does in ids, names and
+ * words that were kept as pieces, when they are bound.) */
 int mill__assembly_keep(struct mill__assembly *assembly, mill_slice text,
                         struct mill__span *ret_span);
 /* Keep a piece of a running text, to be joined with the piece before by _bind. */
@@ -117,6 +122,8 @@ mill_slice mill__assembly_slice(const struct mill__assembly *assembly, struct mi
 /* Begin a delta; _at gives it again (they are numbered from 0 within the event, until _bind). */
 int mill__assembly_begin(struct mill__assembly *assembly, enum mill_chunk_type type,
                          size_t *ret_number);
+/* Begin it as it stands; `tool_key` must be set. */
+int mill__assembly_add(struct mill__assembly *assembly, const struct mill__pending *delta);
 static inline struct mill__pending *mill__assembly_at(struct mill__assembly *assembly,
                                                       size_t number) {
   return &assembly->pending[number];
@@ -128,6 +135,18 @@ int mill__assembly_bind(struct mill__assembly *assembly, int choice);
 int mill__assembly_finish(struct mill__assembly *assembly, int choice, enum mill_finish finish,
                           struct mill__span word);
 
+/*
+ * The answer is complete, behind _bind: an event or a field of it ends the stream. A dialect that
+ * has a terminator too reads on to it, or to the end of the body; success is certain either way.
+ */
+int mill__assembly_complete(struct mill__assembly *assembly);
+
+/* The newest call of this key; NULL: there is none (yet), see _bind. */
+const struct mill__tool_state *mill__assembly_tool(const struct mill__assembly *assembly,
+                                                   int choice, int64_t key);
+/* The choice has called a tool. */
+bool mill__assembly_calls(const struct mill__assembly *assembly, int choice);
+
 /* Reported only where it differs from what was last told; empty is nothing. */
 int mill__assembly_meta(struct mill__assembly *assembly, enum mill__meta_field field,
                         mill_slice text);
@@ -136,6 +155,10 @@ int mill__assembly_meta(struct mill__assembly *assembly, enum mill__meta_field f
 void mill__assembly_usage(struct mill__assembly *assembly, enum mill__usage_field field,
                           mill_slice literal);
 int mill__assembly_usage_raw(struct mill__assembly *assembly, mill_slice json);
+/* What the event counts beside those that it leaves out: these are zero. */
+void mill__assembly_usage_rest(struct mill__assembly *assembly);
+/* What the event counts is not the message's. */
+void mill__assembly_no_usage(struct mill__assembly *assembly);
 
 /* The event carries an error; of several in a stream the first stays. */
 void mill__assembly_error(struct mill__assembly *assembly);

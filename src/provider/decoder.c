@@ -1,5 +1,5 @@
 /*
- * A body -> events and deltas: the SSE framing feeds the dialect's JSON table, whose values become
+ * A body -> events and deltas: a framing feeds the dialect's JSON table, whose values become
  * deltas of the assembly; see decoder.h.
  */
 #include "provider/decoder.h"
@@ -9,14 +9,12 @@
 
 #include "base/alloc.h"
 #include "base/utf8.h"
-#include "parse/sse.h"
-#include "provider/assembly.h"
-#include "provider/dialect.h"
+#include "provider/framing.h"
+#include "provider/reader.h"
 
 #define KEEP_BYTES ((size_t)64 * 1024) /* what a larger event took is given back */
 /* Where an error object begins in broken data is tried out; a try may cost the whole length. */
 #define ERROR_TRIES 8
-#define ERROR_DEPTH 64 /* nested containers of an error object */
 
 /* What the data of an event has turned out to be, so far. */
 enum payload {
@@ -25,21 +23,21 @@ enum payload {
   JSON        /* or what should be */
 };
 
-/* The dialect at work on one JSON document after the other. */
-struct reader {
-  const struct mill__dialect *dialect;
-  struct mill__json *json;
-  struct mill__assembly assembly;
-  void *state;
+/* JSON that stands in the body as it is, outside of events: so some servers tell of an error. */
+struct stray {
+  struct mill__buf text; /* whole lines; empty: none is open */
+  unsigned depth;        /* brackets that are open */
 };
 
 struct mill__decoder {
-  struct reader reader;
+  struct mill__framer framer;
+  struct mill__reader reader;
+  struct mill__assembly assembly;
   struct mill__sink sink;
-  struct mill__sse sse;
   int error;
   bool terminated;
   bool paused; /* ... and the sink paused there */
+  bool judged; /* what the body ended in was looked at */
 
   /* the event */
   bool begun;
@@ -51,114 +49,23 @@ struct mill__decoder {
   uint64_t event_offset; /* where its data begins in the body */
   uint64_t n_events;
 
+  struct stray stray;
+
   /* what is being fed, and where it stands in the body */
   mill_slice feed;
   uint64_t feed_offset;
 };
 
-/* ---- the reader ----------------------------------------------------------------------------- */
-
-static int on_value(void *ctx, const struct mill__json_value *value) {
-  struct reader *reader = ctx;
-  return reader->dialect->value(&reader->assembly, reader->state, value);
-}
-
-static void reader_fini(struct reader *reader) {
-  if (reader->state && reader->dialect->fini)
-    reader->dialect->fini(reader->state);
-  mill__free(reader->state);
-  mill__json_free(reader->json);
-  mill__assembly_fini(&reader->assembly);
-}
-
-static int reader_init(struct reader *reader, const struct mill__dialect *dialect,
-                       const mill_limits *limits) {
-  *reader = (struct reader){.dialect = dialect};
-  mill__assembly_init(&reader->assembly, limits->event_bytes);
-  const struct mill__json_table *table;
-  int error = mill__dialect_table(dialect, &table);
-  if (!error)
-    error = mill__json_new(table, limits->json_depth, limits->event_bytes, on_value, reader,
-                           &reader->json);
-  if (!error && !(reader->state = mill__calloc(1, dialect->state_size)))
-    error = MILL_E_NOMEM;
-  if (error)
-    reader_fini(reader);
-  return error;
-}
-
-/* The document is whole and was JSON. */
-static int reader_end(struct reader *reader, mill_slice type) {
-  if (!reader->dialect->event)
-    return MILL_OK;
-  return reader->dialect->event(&reader->assembly, reader->state, type);
-}
-
-static void reader_begin(struct reader *reader) {
-  mill__json_reset(reader->json);
-  mill__assembly_begin_event(&reader->assembly);
-}
-
-/* One whole document, for what errors it holds. MILL_E_PROTOCOL: it is no JSON. */
-static int read_document(struct reader *reader, const mill_slice *pieces, size_t n_pieces) {
-  reader_begin(reader);
-  int error = MILL_OK;
-  for (size_t i = 0; i < n_pieces && !error; i++)
-    error = mill__json_feed(reader->json, pieces[i].ptr, pieces[i].len);
-  if (!error)
-    error = mill__json_finish(reader->json);
-  if (!error)
-    error = reader_end(reader, (mill_slice){"", 0});
-  struct mill__meta meta;
-  return error ? error : mill__assembly_end_event(&reader->assembly, &meta);
-}
-
 /* ---- errors outside of whole events --------------------------------------------------------- */
-
-static int set_text(struct mill__buf *buf, mill_slice text) {
-  mill__buf_clear(buf);
-  return mill__buf_append(buf, text.ptr, text.len);
-}
-
-static int copy_error(const struct mill__provider_error *from, struct mill__provider_error *to) {
-  int error = set_text(&to->message, mill__buf_slice(&from->message));
-  if (!error)
-    error = set_text(&to->kind, mill__buf_slice(&from->kind));
-  to->status = from->status;
-  to->seen = !error;
-  return error;
-}
-
-/*
- * Look for an error object in a document that is read beside the stream, so that nothing of its
- * other values gets into it. MILL_END: there is none.
- */
-static int find_error(const struct mill__dialect *dialect, const mill_slice *pieces,
-                      size_t n_pieces, struct mill__provider_error *ret_error) {
-  size_t len = 0;
-  for (size_t i = 0; i < n_pieces; i++)
-    len += pieces[i].len;
-  const mill_limits limits = {.event_bytes = len, .json_depth = ERROR_DEPTH};
-  struct reader reader;
-  int error = reader_init(&reader, dialect, &limits);
-  if (error)
-    return error;
-  error = read_document(&reader, pieces, n_pieces);
-  const struct mill__provider_error *found = &reader.assembly.error;
-  if (error != MILL_E_NOMEM)
-    error = found->seen && !error ? copy_error(found, ret_error) : MILL_END;
-  reader_fini(&reader);
-  return error;
-}
 
 /* Data that is no whole event: all of it, or a part of it to the end, may be an error object. */
 static int find_glued_error(struct mill__decoder *decoder, mill_slice data) {
   static const char opening[] = "{\"error\"";
-  struct mill__provider_error *ret_error = &decoder->reader.assembly.error;
+  struct mill__provider_error *ret_error = &decoder->assembly.error;
   if (ret_error->seen)
     return MILL_OK;
   for (int tries = 0; tries < ERROR_TRIES && data.len; tries++) {
-    int rc = find_error(decoder->reader.dialect, &data, 1, ret_error);
+    int rc = mill__reader_find_error(decoder->reader.dialect, &data, 1, ret_error);
     if (rc != MILL_END)
       return rc;
     const char *next = memmem(data.ptr + 1, data.len - 1, opening, sizeof opening - 1);
@@ -167,11 +74,6 @@ static int find_glued_error(struct mill__decoder *decoder, mill_slice data) {
     data = (mill_slice){next, (size_t)(data.ptr + data.len - next)};
   }
   return MILL_END;
-}
-
-bool mill__dialect_error_body(const struct mill__dialect *dialect, const char *body, size_t len,
-                              struct mill__provider_error *ret_error) {
-  return find_error(dialect, &(mill_slice){body, len}, 1, ret_error) == MILL_OK;
 }
 
 /* ---- the data of an event, as it arrives ---------------------------------------------------- */
@@ -183,7 +85,7 @@ static bool is_space(char c) {
 /* That it is no JSON is judged when all of it is there. */
 static int feed_json(struct mill__decoder *decoder, const char *bytes, size_t len) {
   decoder->payload = JSON;
-  int error = mill__json_feed(decoder->reader.json, bytes, len);
+  int error = mill__reader_feed(&decoder->reader, bytes, len);
   return error == MILL_E_PROTOCOL ? MILL_OK : error;
 }
 
@@ -266,7 +168,8 @@ static void begin_event(struct mill__decoder *decoder) {
   decoder->payload = BLANK;
   decoder->matched = 0;
   decoder->offset_known = false;
-  reader_begin(&decoder->reader);
+  mill__reader_begin(&decoder->reader);
+  mill__assembly_begin_event(&decoder->assembly);
 }
 
 static int on_data(void *ctx, const char *bytes, size_t len) {
@@ -275,7 +178,9 @@ static int on_data(void *ctx, const char *bytes, size_t len) {
     return MILL_OK;
   begin_event(decoder);
   int error = keep_data(decoder, bytes, len);
-  return error ? error : feed_payload(decoder, bytes, len);
+  if (error || !decoder->reader.dialect->value)
+    return error;
+  return feed_payload(decoder, bytes, len);
 }
 
 /* ---- whole events --------------------------------------------------------------------------- */
@@ -288,70 +193,96 @@ static bool named_error(mill_slice name) {
   return name.len == 5 && memcmp(name.ptr, "error", 5) == 0;
 }
 
-/* An event named "error" without an error object that the dialect knows: the data is the text. */
-static int take_error_text(struct mill__decoder *decoder) {
-  struct mill__assembly *assembly = &decoder->reader.assembly;
-  mill__assembly_begin_event(assembly);
-  mill__assembly_error(assembly);
-  mill_slice data = event_data(decoder);
+/* Bytes as they came, as a text of the event's error. */
+static int set_error_text(struct mill__decoder *decoder, enum mill__error_field field,
+                          mill_slice bytes) {
   struct mill__utf8 utf8;
   mill__utf8_init(&utf8);
   struct mill__buf text;
-  mill__buf_init(&text, SIZE_MAX); /* three times the data at most */
-  int error = mill__utf8_repair(&utf8, data.ptr, data.len, &text);
+  mill__buf_init(&text, SIZE_MAX); /* three times the bytes at most */
+  int error = mill__utf8_repair(&utf8, bytes.ptr, bytes.len, &text);
   if (!error)
     error = mill__utf8_repair_end(&utf8, &text);
   if (!error)
-    error = mill__assembly_error_text(assembly, MILL__ERROR_MESSAGE, mill__buf_slice(&text));
+    error = mill__assembly_error_text(&decoder->assembly, field, mill__buf_slice(&text));
   mill__buf_fini(&text);
   return error;
 }
 
-static int take_broken(struct mill__decoder *decoder, mill_slice type) {
-  if (named_error(type))
+/* The event is an error, but holds no error object that the dialect knows: the data is the text. */
+static int take_error_text(struct mill__decoder *decoder) {
+  mill__assembly_begin_event(&decoder->assembly);
+  mill__assembly_error(&decoder->assembly);
+  return set_error_text(decoder, MILL__ERROR_MESSAGE, event_data(decoder));
+}
+
+static int take_broken(struct mill__decoder *decoder, const struct mill__framed *framed) {
+  if (framed->failed)
     return take_error_text(decoder);
   int rc = find_glued_error(decoder, event_data(decoder));
   if (rc == MILL_OK)
     return MILL_E_PROVIDER;
-  return rc == MILL_END ? MILL_E_PROTOCOL : rc;
+  if (rc != MILL_END)
+    return rc;
+  return decoder->judged ? MILL_E_INTERRUPTED : MILL_E_PROTOCOL; /* a last line may be cut */
 }
 
-static int take_json(struct mill__decoder *decoder, mill_slice type) {
-  struct reader *reader = &decoder->reader;
-  int error = mill__json_finish(reader->json);
+static int take_json(struct mill__decoder *decoder, const struct mill__framed *framed) {
+  const struct mill__assembly *assembly = &decoder->assembly;
+  int error = mill__reader_end(&decoder->reader, event_data(decoder), framed->type);
   if (error == MILL_E_PROTOCOL)
-    return take_broken(decoder, type);
-  if (!error)
-    error = reader_end(reader, type);
-  if (!error && named_error(type) && !reader->assembly.failed)
+    return take_broken(decoder, framed);
+  if (!error && framed->failed && !assembly->failed &&
+      !assembly->error_text[MILL__ERROR_MESSAGE].len)
     error = take_error_text(decoder);
   return error;
 }
 
 /* Bring the event's payload to its end: the assembly holds what it gives. */
-static int take_payload(struct mill__decoder *decoder, mill_slice type) {
-  if (decoder->payload == BLANK)
+static int take_payload(struct mill__decoder *decoder, const struct mill__framed *framed) {
+  if (decoder->payload == BLANK || !decoder->reader.dialect->value)
     return MILL_OK;
   if (whole_terminator(decoder))
-    return mill__assembly_terminate(&decoder->reader.assembly);
+    return mill__assembly_terminate(&decoder->assembly);
   int error = decoder->payload == TERMINATOR ? feed_mismatch(decoder, "", 0) : MILL_OK;
-  return error ? error : take_json(decoder, type);
+  return error ? error : take_json(decoder, framed);
 }
 
-static int on_event(void *ctx, mill_slice type, mill_slice id) {
+/* What the framing itself says of an error, beside the payload. */
+static int take_failure(struct mill__decoder *decoder, const struct mill__framed *framed) {
+  if (!framed->failed || (decoder->payload != JSON && !framed->code.len && !framed->message.len))
+    return MILL_OK;
+  mill__assembly_error(&decoder->assembly);
+  int error = MILL_OK;
+  if (framed->code.len)
+    error = set_error_text(decoder, MILL__ERROR_CODE, framed->code);
+  if (!error && framed->message.len)
+    error = set_error_text(decoder, MILL__ERROR_MESSAGE, framed->message);
+  return error;
+}
+
+/* Nothing of interest can follow. */
+static bool ends(const struct mill__decoder *decoder) {
+  const struct mill__assembly *assembly = &decoder->assembly;
+  return assembly->terminated || (assembly->complete && !decoder->reader.dialect->terminator);
+}
+
+static int on_event(void *ctx, const struct mill__framed *framed) {
   struct mill__decoder *decoder = ctx;
-  struct mill__assembly *assembly = &decoder->reader.assembly;
+  struct mill__assembly *assembly = &decoder->assembly;
   begin_event(decoder);
   struct mill__meta meta;
-  int error = take_payload(decoder, type);
+  int error = take_payload(decoder, framed);
+  if (!error)
+    error = take_failure(decoder, framed);
   if (!error)
     error = mill__assembly_end_event(assembly, &meta);
   if (error)
     return error;
   const mill_event event = {
-      .type = type.len ? type : (mill_slice){"message", 7},
+      .type = framed->type.len ? framed->type : (mill_slice){"message", 7},
       .data = event_data(decoder),
-      .id = id,
+      .id = framed->id,
       .number = decoder->n_events++,
       .n_chunks = (unsigned)assembly->n_pending,
   };
@@ -360,7 +291,7 @@ static int on_event(void *ctx, mill_slice type, mill_slice id) {
   decoder->begun = false;
   decoder->piece = (mill_slice){0};
   mill__buf_shrink(&decoder->data, KEEP_BYTES);
-  if (error < 0 || !assembly->terminated)
+  if (error < 0 || !ends(decoder))
     return error;
   decoder->terminated = true;
   decoder->paused = error == MILL_AGAIN;
@@ -374,18 +305,61 @@ static int on_comment(void *ctx, mill_slice text) {
   return MILL_OK;
 }
 
-/* Old llama.cpp sends its errors as a field of that name, outside of any event's data. */
-static int on_unknown(void *ctx, mill_slice name, mill_slice value) {
-  struct mill__decoder *decoder = ctx;
-  struct mill__provider_error *provider_error = &decoder->reader.assembly.error;
-  if (provider_error->seen || !named_error(name))
-    return MILL_OK;
+/* ---- lines outside of events ------------------------------------------------------------------ */
+
+/* Old llama.cpp sends its errors as a field of that name. */
+static int take_error_field(struct mill__decoder *decoder, mill_slice value) {
   const mill_slice pieces[] = {{"{\"error\":", 9}, value, {"}", 1}};
-  int rc = find_error(decoder->reader.dialect, pieces, 3, provider_error);
+  return mill__reader_find_error(decoder->reader.dialect, pieces, 3, &decoder->assembly.error);
+}
+
+/* The brackets that are open behind a line; JSON has no line break inside a string. */
+static unsigned depth_behind(unsigned depth, mill_slice line) {
+  bool in_string = false;
+  for (size_t i = 0; i < line.len; i++) {
+    char c = line.ptr[i];
+    if (c == '"')
+      in_string = !in_string;
+    else if (in_string)
+      i += c == '\\';
+    else if (c == '{' || c == '[')
+      depth++;
+    else if ((c == '}' || c == ']') && depth)
+      depth--;
+  }
+  return depth;
+}
+
+/* A line of stray JSON; with its last one it may be an error object. MILL_END: (still) none. */
+static int take_stray_line(struct mill__decoder *decoder, mill_slice line) {
+  struct stray *stray = &decoder->stray;
+  if (!stray->depth && !(line.len && (line.ptr[0] == '{' || line.ptr[0] == '[')))
+    return MILL_END;
+  stray->depth = depth_behind(stray->depth, line);
+  int rc = mill__buf_append(&stray->text, line.ptr, line.len);
+  if (!rc && stray->depth)
+    return MILL_END;
+  const mill_slice text = mill__buf_slice(&stray->text);
+  if (!rc)
+    rc = mill__reader_find_error(decoder->reader.dialect, &text, 1, &decoder->assembly.error);
+  stray->depth = 0;
+  mill__buf_shrink(&stray->text, KEEP_BYTES);
+  return rc;
+}
+
+static int take_line(struct mill__decoder *decoder, mill_slice name, mill_slice value) {
+  if (decoder->assembly.error.seen || !decoder->reader.dialect->value)
+    return MILL_OK;
+  const mill_slice line = {name.ptr, (size_t)(value.ptr + value.len - name.ptr)};
+  int rc = named_error(name) ? take_error_field(decoder, value) : take_stray_line(decoder, line);
   return rc == MILL_END ? MILL_OK : rc;
 }
 
-static const struct mill__sse_callbacks callbacks = {
+static int on_unknown(void *ctx, mill_slice name, mill_slice value) {
+  return take_line(ctx, name, value);
+}
+
+static const struct mill__framer_callbacks callbacks = {
     .data = on_data, .event = on_event, .comment = on_comment, .unknown = on_unknown};
 
 /* ---- the functions of decoder.h ------------------------------------------------------------- */
@@ -395,19 +369,17 @@ int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *li
   struct mill__decoder *decoder = mill__calloc(1, sizeof *decoder);
   if (!decoder)
     return MILL_E_NOMEM;
-  int error = reader_init(&decoder->reader, dialect, limits);
+  mill__assembly_init(&decoder->assembly, limits->event_bytes);
+  int error = mill__reader_init(&decoder->reader, dialect, limits, &decoder->assembly);
   if (error) {
+    mill__assembly_fini(&decoder->assembly);
     mill__free(decoder);
     return error;
   }
-  error = mill__sse_init(&decoder->sse, limits->event_bytes, &callbacks, decoder);
-  if (error) {
-    reader_fini(&decoder->reader);
-    mill__free(decoder);
-    return error;
-  }
+  mill__framer_init(&decoder->framer, dialect->framing, limits->event_bytes, &callbacks, decoder);
   decoder->sink = *sink;
   mill__buf_init(&decoder->data, limits->event_bytes);
+  mill__buf_init(&decoder->stray.text, limits->event_bytes);
   *ret_decoder = decoder;
   return MILL_OK;
 }
@@ -415,9 +387,11 @@ int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *li
 void mill__decoder_free(struct mill__decoder *decoder) {
   if (!decoder)
     return;
-  mill__sse_fini(&decoder->sse);
+  mill__framer_fini(&decoder->framer);
   mill__buf_fini(&decoder->data);
-  reader_fini(&decoder->reader);
+  mill__buf_fini(&decoder->stray.text);
+  mill__reader_fini(&decoder->reader);
+  mill__assembly_fini(&decoder->assembly);
   mill__free(decoder);
 }
 
@@ -430,7 +404,7 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
   if (decoder->terminated)
     return MILL_OK;
   decoder->feed = (mill_slice){bytes, len};
-  int rc = mill__sse_feed(&decoder->sse, bytes, len, ret_consumed);
+  int rc = mill__framer_feed(&decoder->framer, bytes, len, ret_consumed);
   decoder->feed = (mill_slice){0};
   decoder->feed_offset += *ret_consumed;
   if (decoder->terminated && !decoder->paused) {
@@ -439,6 +413,8 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
   }
   if (rc == MILL_OK)
     rc = keep_piece(decoder);
+  if (rc < 0 && !decoder->begun)
+    decoder->event_offset = decoder->feed_offset; /* between events: where it got to */
   if (rc != MILL_AGAIN)
     decoder->error = rc;
   return rc;
@@ -446,40 +422,74 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
 
 /*
  * The body ended inside an event, which therefore was not told. It is still read for how the stream
- * ended: the terminator, or an error.
+ * ended: the terminator, an end of another kind, or an error.
  */
-static int judge_rest(struct mill__decoder *decoder) {
-  if (!decoder->begun)
+static int judge_event(struct mill__decoder *decoder) {
+  if (whole_terminator(decoder)) {
+    decoder->terminated = true;
     return MILL_OK;
-  decoder->terminated = whole_terminator(decoder);
-  if (decoder->terminated)
+  }
+  int rc = MILL_E_PROTOCOL;
+  if (decoder->payload == JSON)
+    rc = mill__reader_end(&decoder->reader, event_data(decoder), (mill_slice){"", 0});
+  if (rc && rc != MILL_E_PROTOCOL)
+    return rc;
+  decoder->terminated = ends(decoder);
+  if (decoder->assembly.complete)
     return MILL_OK;
-  int rc = find_glued_error(decoder, event_data(decoder));
+  rc = find_glued_error(decoder, event_data(decoder));
   return rc == MILL_END ? MILL_OK : rc;
 }
 
+static int judge_rest(struct mill__decoder *decoder) {
+  const struct mill__dialect *dialect = decoder->reader.dialect;
+  if (!dialect->value)
+    return MILL_OK;
+  int rc = mill__framer_finish(&decoder->framer);
+  if (rc < 0)
+    return rc;
+  /* Of a frame that was cut, not even what has come is sure: its checksum has not. */
+  bool readable = decoder->begun && dialect->framing != MILL__FRAMING_AWSEV;
+  rc = readable ? judge_event(decoder) : MILL_OK;
+  const mill_slice line = mill__framer_line(&decoder->framer);
+  if (!rc && !decoder->terminated && line.len)
+    rc = take_line(decoder, line, (mill_slice){line.ptr + line.len, 0});
+  return rc;
+}
+
+/* No terminator came: is that all the same a whole answer? */
+static bool whole_without(const struct mill__decoder *decoder) {
+  const struct mill__dialect *dialect = decoder->reader.dialect;
+  const struct mill__assembly *assembly = &decoder->assembly;
+  if (assembly->complete)
+    return true;
+  bool enough = !dialect->value || (dialect->finish_ends && mill__assembly_finished(assembly));
+  return enough && !mill__framer_cut(&decoder->framer);
+}
+
 int mill__decoder_finish(struct mill__decoder *decoder) {
-  if (!decoder->error && !decoder->terminated)
+  bool judged = decoder->judged;
+  decoder->judged = true;
+  if (!decoder->error && !decoder->terminated && !judged)
     decoder->error = judge_rest(decoder);
   if (decoder->error)
     return decoder->error;
-  const struct mill__assembly *assembly = &decoder->reader.assembly;
-  if (assembly->error.seen)
+  if (decoder->assembly.error.seen)
     return MILL_E_PROVIDER;
-  if (decoder->terminated)
-    return MILL_OK;
-  bool complete = decoder->reader.dialect->finish_ends && mill__assembly_finished(assembly) &&
-                  !mill__sse_finish(&decoder->sse);
-  return complete ? MILL_OK : MILL_E_INTERRUPTED;
+  return decoder->terminated || whole_without(decoder) ? MILL_OK : MILL_E_INTERRUPTED;
 }
 
 bool mill__decoder_terminated(const struct mill__decoder *decoder) {
   return decoder->terminated;
 }
 
+bool mill__decoder_complete(const struct mill__decoder *decoder) {
+  return decoder->terminated || decoder->assembly.complete;
+}
+
 const struct mill__provider_error *
 mill__decoder_provider_error(const struct mill__decoder *decoder) {
-  return &decoder->reader.assembly.error;
+  return &decoder->assembly.error;
 }
 
 uint64_t mill__decoder_error_offset(const struct mill__decoder *decoder) {

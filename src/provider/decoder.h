@@ -59,10 +59,13 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
 /*
  * The body ended cleanly: MILL_OK when the answer is complete (terminator seen, or a finish reason
  * for every choice where the protocol's servers are known to send no terminator), MILL_E_PROVIDER
- * after an error in the stream, else MILL_E_INTERRUPTED.
+ * after an error in the stream, else MILL_E_INTERRUPTED. A last line that only lacks its line break
+ * (NDJSON) is told to the sink before that, with what it decides.
  */
 int mill__decoder_finish(struct mill__decoder *decoder);
 bool mill__decoder_terminated(const struct mill__decoder *decoder); /* the terminator was seen */
+/* The answer is complete, but a terminator may still come: it is not worth a long wait. */
+bool mill__decoder_complete(const struct mill__decoder *decoder);
 const struct mill__provider_error *
 mill__decoder_provider_error(const struct mill__decoder *decoder);
 /* Body offset of the event that an error was found in. */

@@ -4,18 +4,22 @@
 
 #include "provider/dialect.h"
 
-static const struct mill__dialect *const dialects[] = {&mill__openai_chat};
+#define DIALECT(symbol, name) &mill__##symbol,
+static const struct mill__dialect *const dialects[] = {
+    MILL__DIALECTS(DIALECT) MILL__INNER_DIALECTS(DIALECT)};
 enum { N_DIALECTS = sizeof dialects / sizeof *dialects };
 
 const struct mill__dialect *mill__dialect_find(const char *name) {
-  for (size_t i = 0; i < N_DIALECTS; i++)
-    if (strcmp(dialects[i]->name, name) == 0)
+  const char *const *names = mill_formats();
+  for (size_t i = 0; names[i]; i++)
+    if (strcmp(names[i], name) == 0)
       return dialects[i];
   return NULL;
 }
 
 const char *const *mill_formats(void) {
-  static const char *const names[N_DIALECTS + 1] = {"openai-chat"};
+#define NAME(symbol, name) name,
+  static const char *const names[] = {MILL__DIALECTS(NAME) NULL};
   return names;
 }
 

@@ -1,15 +1,13 @@
 /*
  * provider/openai_chat through the decoder: streams and what is told of them, in any split; how
- * they end; memory; and the recorded streams where they are at hand.
+ * they end; memory. (Recorded streams: test_dialects.)
  */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "provider/decoder.h"
 #include "provider/dialect.h"
+#include "provider_log.h"
 #include "support.h"
 
 #define DATA(json) "data: " json "\n\n"
@@ -20,130 +18,8 @@
 
 static const mill_limits limits = {.event_bytes = 1 << 20, .json_depth = 64};
 
-/* ---- the log: one line an event ------------------------------------------------------------- */
-
-struct log {
-  char text[16384];
-  size_t len;
-  int answer; /* what the sink returns */
-  uint64_t n_events;
-  unsigned n_comments;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct log *log, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(log->text + log->len, sizeof log->text - log->len, format, args);
-  va_end(args);
-  CHECK(n >= 0 && log->len + (size_t)n < sizeof log->text);
-  log->len += (size_t)n;
-}
-
-static void put_slice(struct log *log, const char *label, mill_slice text) {
-  CHECK_INT(mill__utf8_valid_prefix(text.ptr, text.len), text.len);
-  put(log, "%s%.*s", label, (int)text.len, text.ptr);
-}
-
-static void put_count(struct log *log, int64_t count) {
-  if (count < 0)
-    put(log, "/-");
-  else
-    put(log, "/%lld", (long long)count);
-}
-
-static void put_usage(struct log *log, const mill_usage *usage) {
-  put(log, " usage");
-  put_count(log, usage->input_tokens);
-  put_count(log, usage->output_tokens);
-  put_count(log, usage->reasoning_tokens);
-  put_count(log, usage->cached_tokens);
-  put_slice(log, "/", usage->raw);
-}
-
-static void put_delta(struct log *log, const struct mill__delta *delta) {
-  static const char *const names[] = {"text",  "reasoning", "refusal", "tool",
-                                      "usage", "finish",    "other"};
-  static const char *const finishes[] = {"none",       "stop",           "length",
-                                         "tool_calls", "content_filter", "other"};
-  if (delta->type == MILL_CHUNK_USAGE) {
-    put_usage(log, &delta->usage);
-    return;
-  }
-  put(log, " %s%d", names[delta->type], delta->choice);
-  if (delta->type == MILL_CHUNK_TOOL_CALL) {
-    put(log, ".%d", delta->tool_index);
-    put_slice(log, "<", delta->tool_id);
-    put_slice(log, ",", delta->tool_name);
-    put_slice(log, ">", (mill_slice){"", 0});
-  }
-  if (delta->type == MILL_CHUNK_FINISH) {
-    put(log, "=%s", finishes[delta->finish]);
-    put_slice(log, ":", delta->finish_raw);
-  } else if (delta->type != MILL_CHUNK_OTHER) {
-    put_slice(log, "=", delta->text);
-  }
-}
-
-static void put_meta(struct log *log, const char *label, mill_slice text) {
-  if (text.len)
-    put_slice(log, label, text);
-}
-
-static int on_event(void *ctx, const mill_event *event, const struct mill__meta *meta,
-                    const struct mill__delta *deltas, size_t n_deltas) {
-  struct log *log = ctx;
-  CHECK_INT(event->number, log->n_events);
-  CHECK_INT(event->n_chunks, n_deltas);
-  CHECK(event->type.len > 0);
-  log->n_events++;
-  put(log, "-");
-  put_meta(log, " id:", meta->id);
-  put_meta(log, " model:", meta->model);
-  put_meta(log, " role:", meta->role);
-  for (size_t i = 0; i < n_deltas; i++)
-    put_delta(log, &deltas[i]);
-  put(log, "\n");
-  return log->answer;
-}
-
-static void on_comment(void *ctx) {
-  ((struct log *)ctx)->n_comments++;
-}
-
-static struct mill__decoder *open_decoder(struct log *log) {
-  log->len = 0;
-  log->n_events = 0;
-  log->answer = MILL_OK;
-  struct mill__decoder *decoder = NULL;
-  const struct mill__sink sink = {on_event, on_comment, log};
-  int error = mill__decoder_new(mill__dialect_find("openai-chat"), &limits, &sink, &decoder);
-  CHECK(error == MILL_OK || error == MILL_E_NOMEM);
-  return decoder;
-}
-
-static void put_end(struct log *log, const struct mill__decoder *decoder, int error) {
-  static const struct {
-    int code;
-    const char *name;
-  } ends[] = {{MILL_OK, "complete"},
-              {MILL_E_PROVIDER, "provider error"},
-              {MILL_E_INTERRUPTED, "interrupted"},
-              {MILL_E_PROTOCOL, "protocol error"},
-              {MILL_E_LIMIT, "limit"}};
-  size_t i = 0;
-  while (i < sizeof ends / sizeof *ends && ends[i].code != error)
-    i++;
-  CHECK(i < sizeof ends / sizeof *ends);
-  put(log, "%s", ends[i].name);
-  if (error == MILL_E_PROTOCOL)
-    put(log, " at %llu", (unsigned long long)mill__decoder_error_offset(decoder));
-  const struct mill__provider_error *provider_error = mill__decoder_provider_error(decoder);
-  CHECK_INT(provider_error->seen, error == MILL_E_PROVIDER);
-  if (!provider_error->seen)
-    return;
-  put(log, " %d", provider_error->status);
-  put_slice(log, " ", mill__buf_slice(&provider_error->kind));
-  put_slice(log, ": ", mill__buf_slice(&provider_error->message));
+static struct mill__decoder *open_chat(struct test_log *log) {
+  return test_log_open(log, "openai-chat", &limits);
 }
 
 /* ---- streams and what is told of them ------------------------------------------------------- */
@@ -225,6 +101,12 @@ static const struct {
      "usage/-/9223372036854775807/-/-/"
      "{\"completion_tokens\":99999999999999999999,\"s\":\"\xEF\xBF\xBD\"}\n"
      "-\ncomplete"},
+    {"content as a list of parts",
+     DELTA("\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"T\"},"
+           "{\"text\":\"U\"}],\"closed\":true},{\"type\":\"text\",\"text\":\"a\"},"
+           "{\"text\":\"b\"}]") DELTA("\"content\":[]")
+         DELTA("\"content\":[{\"type\":\"reference\"}]") DELTA("\"content\":\"c\"") DONE,
+     "- reasoning0=TU text0=ab\n- other0\n- other0\n- text0=c\n-\ncomplete"},
     {"an old message beside the delta",
      CHOICE("\"message\":{\"content\":\"no\"},\"delta\":{\"content\":\"yes\"}") DONE,
      "- text0=yes\n-\ncomplete"},
@@ -409,12 +291,21 @@ static const struct {
      "- other0\nprovider error 0 : m"},
     {"an error without a blank line", "data: {\"id\":\"x\",\"error\":{\"message\":\"m\"}}",
      "provider error 0 : m"},
+    {"an error over several lines, outside of events",
+     DELTA("\"content\":\"x\"") "{\n  \"error\": {\n    \"code\": 503,\r\n    \"message\": \"a "
+                                "}\\\" b\"\n"
+                                "  }\n}\n",
+     "- text0=x\nprovider error 503 503: a }\" b"},
+    {"an error outside of events, without a line end", "{\"error\":\"m\"}", "provider error 0 : m"},
+    {"an error outside of events, cut", "{\"error\":\n{\"message\":\"m\"}", "interrupted"},
+    {"lines outside of events that are no error",
+     "{}\n[\nx\n]\n{\"a\":1}\nerror\n{\"error\":null}\n" DONE, "-\ncomplete"},
     {"half an error glued on", DATA("{\"id\":\"y{\"error\":{\"message\":\"m\"}"),
      "protocol error at 6"},
 };
 
-static void run_stream(struct log *log, struct test_pieces *pieces) {
-  struct mill__decoder *decoder = open_decoder(log);
+static void run_stream(struct test_log *log, struct test_pieces *pieces) {
+  struct mill__decoder *decoder = open_chat(log);
   int error = MILL_OK;
   const char *piece;
   size_t len, consumed;
@@ -426,12 +317,12 @@ static void run_stream(struct log *log, struct test_pieces *pieces) {
     CHECK_INT(mill__decoder_feed(decoder, "x", 1, &consumed), error);
   error = mill__decoder_finish(decoder);
   CHECK_INT(mill__decoder_finish(decoder), error);
-  put_end(log, decoder, error);
+  test_log_end(log, decoder, error);
   mill__decoder_free(decoder);
 }
 
 static void test_streams(void) {
-  static struct log log;
+  static struct test_log log;
   for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
     struct test_pieces pieces = {.bytes = streams[i].stream, .len = strlen(streams[i].stream)};
     while (test_next_run(&pieces)) {
@@ -445,24 +336,24 @@ static void test_streams(void) {
 /* ---- wrong shapes --------------------------------------------------------------------------- */
 
 /* The document in which `value` stands at a path of the table. */
-static void put_document(struct log *log, const char *path, const char *value) {
+static void put_document(struct test_log *log, const char *path, const char *value) {
   char closing[64];
   size_t n_closing = 0;
   for (const char *at = path; *at; at += *at == '.') {
     if (*at == '[') {
-      put(log, "[");
+      test_log_put(log, "[");
       closing[n_closing++] = ']';
       at += 2;
     } else {
       int len = (int)strcspn(at, ".[");
-      put(log, "{\"%.*s\":", len, at);
+      test_log_put(log, "{\"%.*s\":", len, at);
       closing[n_closing++] = '}';
       at += len;
     }
   }
-  put(log, "%s", value);
+  test_log_put(log, "%s", value);
   while (n_closing)
-    put(log, "%c", closing[--n_closing]);
+    test_log_put(log, "%c", closing[--n_closing]);
 }
 
 static void test_shapes(void) {
@@ -471,7 +362,7 @@ static void test_shapes(void) {
       "\"s\"",  "{}",      "[]",       "{\"k\":[{}]}", "[{}]",      "[[]]",
       "[null]", "[\"s\"]", "[[{}],1]", "{\"\":{}}",    "[1,[2,[]]]"};
   const struct mill__dialect *dialect = mill__dialect_find("openai-chat");
-  static struct log log, stream;
+  static struct test_log log, stream;
   for (size_t i = 0; i < dialect->n_paths; i++)
     for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
       /* The path itself, and each container on the way to it. */
@@ -483,10 +374,10 @@ static void test_shapes(void) {
         path[end] = '\0';
         test_case("%s at %s", values[k], path);
         stream.len = 0;
-        put(&stream, "data: ");
+        test_log_put(&stream, "data: ");
         put_document(&stream, path, values[k]);
-        put(&stream, "\n\n" DELTA("\"content\":\"x\"") DONE);
-        struct mill__decoder *decoder = open_decoder(&log);
+        test_log_put(&stream, "\n\n" DELTA("\"content\":\"x\"") DONE);
+        struct mill__decoder *decoder = open_chat(&log);
         size_t consumed;
         CHECK_INT(mill__decoder_feed(decoder, stream.text, stream.len, &consumed), MILL_OK);
         CHECK_INT(log.n_events, 3);
@@ -506,8 +397,8 @@ static void test_pause(void) {
   static const char stream[] =
       ": c\n\n" DELTA("\"content\":\"a\"") DELTA("\"content\":\"b\"") DONE ": d\n\n";
   static const char told[] = "- text0=a\n- text0=b\n-\n";
-  static struct log log;
-  struct mill__decoder *decoder = open_decoder(&log);
+  static struct test_log log;
+  struct mill__decoder *decoder = open_chat(&log);
   log.answer = MILL_AGAIN;
   log.n_comments = 0;
   unsigned n_pauses = 0;
@@ -529,8 +420,8 @@ static void test_pause(void) {
 static void test_comments_behind_the_end(void) {
   test_case("%s", "comments are told up to the terminator");
   static const char stream[] = ": a\n\n:\n\n" DONE ": b\n\n";
-  static struct log log;
-  struct mill__decoder *decoder = open_decoder(&log);
+  static struct test_log log;
+  struct mill__decoder *decoder = open_chat(&log);
   log.n_comments = 0;
   size_t consumed;
   CHECK_INT(mill__decoder_feed(decoder, stream, sizeof stream - 1, &consumed), MILL_OK);
@@ -541,8 +432,8 @@ static void test_comments_behind_the_end(void) {
 
 static void check_sink_error(const char *stream) {
   test_case("the sink's own error stays: %s", stream);
-  static struct log log;
-  struct mill__decoder *decoder = open_decoder(&log);
+  static struct test_log log;
+  struct mill__decoder *decoder = open_chat(&log);
   log.answer = MILL_E_CANCELLED;
   size_t consumed;
   for (int i = 0; i < 2; i++)
@@ -559,8 +450,8 @@ static void test_sink_error(void) {
 
 /* Feed one event made of `unit` many times over, between a start and an end. */
 static int feed_repeated(const char *start, const char *unit, size_t times, const char *end) {
-  static struct log log;
-  struct mill__decoder *decoder = open_decoder(&log);
+  static struct test_log log;
+  struct mill__decoder *decoder = open_chat(&log);
   size_t consumed;
   int error = mill__decoder_feed(decoder, start, strlen(start), &consumed);
   for (size_t i = 0; i < times && !error; i++)
@@ -587,8 +478,8 @@ static void test_limits(void) {
 
 static void test_too_many_tool_calls(void) {
   test_case("%s", "too many tool calls");
-  static struct log log;
-  struct mill__decoder *decoder = open_decoder(&log);
+  static struct test_log log;
+  struct mill__decoder *decoder = open_chat(&log);
   int error = MILL_OK;
   unsigned n = 0;
   for (; !error && n < 5000; n++) {
@@ -621,8 +512,8 @@ static const char memory_stream[] = DATA("{\"id\":\"c\",\"model\":\"m\",\"choice
                                                                             "\"message\":\"m\"}}");
 
 static void run_with_failing_memory(void *ctx) {
-  struct log *log = ctx;
-  struct mill__decoder *decoder = open_decoder(log);
+  struct test_log *log = ctx;
+  struct mill__decoder *decoder = open_chat(log);
   if (!decoder) {
     CHECK(test_alloc_failed());
     return;
@@ -647,7 +538,8 @@ static const char steady_stream[] = DATA(
     DATA("{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}") ": ping\n\n";
 
 /* The three events of the stream, `times` over, cut in two at one place after the other. */
-static void feed_steady(struct mill__decoder *decoder, struct log *log, size_t times, bool cut) {
+static void feed_steady(struct mill__decoder *decoder, struct test_log *log, size_t times,
+                        bool cut) {
   const size_t len = sizeof steady_stream - 1;
   for (size_t i = 0; i < times; i++) {
     size_t first = cut ? i % len : 0, consumed;
@@ -660,8 +552,8 @@ static void feed_steady(struct mill__decoder *decoder, struct log *log, size_t t
 /* A stream in its stride takes no memory. */
 static void test_steady_state(void) {
   test_case("%s", "no allocation in the steady state");
-  static struct log log;
-  struct mill__decoder *decoder = open_decoder(&log);
+  static struct test_log log;
+  struct mill__decoder *decoder = open_chat(&log);
   const size_t len = sizeof steady_stream - 1;
   feed_steady(decoder, &log, 10, false);
   test_alloc_fail(1, true);
@@ -690,11 +582,11 @@ static void check_error_body(const char *body, const char *expected) {
   CHECK_INT(found, expected != NULL);
   CHECK_INT(error.seen, found);
   if (found) {
-    static struct log log;
+    static struct test_log log;
     log.len = 0;
-    put(&log, "%d", error.status);
-    put_slice(&log, " ", mill__buf_slice(&error.kind));
-    put_slice(&log, ": ", mill__buf_slice(&error.message));
+    test_log_put(&log, "%d", error.status);
+    test_log_slice(&log, " ", mill__buf_slice(&error.kind));
+    test_log_slice(&log, ": ", mill__buf_slice(&error.message));
     CHECK_BYTES(log.text, log.len, expected, strlen(expected));
   }
   mill__buf_fini(&error.message);
@@ -723,166 +615,6 @@ static void test_formats(void) {
   CHECK(mill__dialect_find("no-such-format") == NULL);
 }
 
-/* ---- recorded streams ----------------------------------------------------------------------- */
-
-/* What a recording adds up to, for choice 0. */
-struct answer {
-  struct mill__buf text[MILL_CHUNK_REFUSAL + 1]; /* by mill_chunk_type */
-  struct mill__buf finish;
-  mill_usage usage;
-  struct answer_tool {
-    struct mill__buf name, arguments;
-  } tools[16];
-  size_t n_tools;
-  unsigned n_events;
-};
-
-static void add_tool(struct answer *answer, const struct mill__delta *delta) {
-  size_t i = (size_t)delta->tool_index;
-  CHECK(i < sizeof answer->tools / sizeof *answer->tools && i <= answer->n_tools);
-  struct answer_tool *tool = &answer->tools[i];
-  if (i == answer->n_tools) {
-    answer->n_tools++;
-    mill__buf_init(&tool->name, SIZE_MAX);
-    mill__buf_init(&tool->arguments, SIZE_MAX);
-  }
-  mill__buf_append(&tool->name, delta->tool_name.ptr, delta->tool_name.len);
-  mill__buf_append(&tool->arguments, delta->text.ptr, delta->text.len);
-}
-
-static void add_delta(struct answer *answer, const struct mill__delta *delta) {
-  if (delta->type == MILL_CHUNK_USAGE)
-    answer->usage = delta->usage;
-  if (delta->choice != 0)
-    return;
-  if (delta->type <= MILL_CHUNK_REFUSAL)
-    mill__buf_append(&answer->text[delta->type], delta->text.ptr, delta->text.len);
-  if (delta->type == MILL_CHUNK_TOOL_CALL)
-    add_tool(answer, delta);
-  if (delta->type == MILL_CHUNK_FINISH) {
-    mill__buf_clear(&answer->finish);
-    mill__buf_append(&answer->finish, delta->finish_raw.ptr, delta->finish_raw.len);
-  }
-}
-
-static int on_recorded_event(void *ctx, const mill_event *event, const struct mill__meta *meta,
-                             const struct mill__delta *deltas, size_t n_deltas) {
-  struct answer *answer = ctx;
-  (void)event;
-  (void)meta;
-  answer->n_events++;
-  for (size_t i = 0; i < n_deltas; i++)
-    add_delta(answer, &deltas[i]);
-  return MILL_OK;
-}
-
-static long long code_points(const struct mill__buf *text) {
-  long long n = 0;
-  for (size_t i = 0; i < text->len; i++)
-    n += ((unsigned char)text->ptr[i] & 0xC0) != 0x80;
-  return n;
-}
-
-/* A text of the manifest: its length always, itself where it is short. */
-static void check_text(const struct json *expected, const char *key, const struct mill__buf *text) {
-  char len_key[32];
-  snprintf(len_key, sizeof len_key, "%s_len", key);
-  const struct json *len = json_get(expected, len_key), *whole = json_get(expected, key);
-  CHECK_INT(code_points(text), len ? (long long)len->number : 0);
-  if (whole)
-    CHECK_BYTES(text->ptr, text->len, whole->text, whole->len);
-}
-
-static void check_tokens(const struct json *usage, const char *key, int64_t tokens) {
-  const struct json *expected = usage ? json_get(usage, key) : NULL;
-  CHECK_INT(tokens < 0 ? 0 : tokens, expected ? (long long)expected->number : 0);
-}
-
-static void check_answer(const struct answer *answer, const struct json *expected) {
-  check_text(expected, "text", &answer->text[MILL_CHUNK_TEXT]);
-  check_text(expected, "reasoning", &answer->text[MILL_CHUNK_REASONING]);
-  check_text(expected, "refusal", &answer->text[MILL_CHUNK_REFUSAL]);
-  const struct json *finish = json_get(expected, "finish"), *usage = json_get(expected, "usage");
-  CHECK_BYTES(answer->finish.ptr, answer->finish.len, finish ? finish->text : "",
-              finish ? finish->len : 0);
-  check_tokens(usage, "input_tokens", answer->usage.input_tokens);
-  check_tokens(usage, "output_tokens", answer->usage.output_tokens);
-  CHECK_INT(answer->n_events, json_need(expected, "n_events", JSON_NUMBER)->number);
-  const struct json *tool = json_need(expected, "tool_calls", JSON_ARRAY)->child;
-  size_t i = 0;
-  for (; tool; tool = tool->next, i++) {
-    CHECK(i < answer->n_tools);
-    const struct json *name = json_need(tool, "name", JSON_STRING),
-                      *arguments = json_need(tool, "arguments", JSON_STRING);
-    CHECK_BYTES(answer->tools[i].name.ptr, answer->tools[i].name.len, name->text, name->len);
-    CHECK_BYTES(answer->tools[i].arguments.ptr, answer->tools[i].arguments.len, arguments->text,
-                arguments->len);
-  }
-  CHECK_INT(answer->n_tools, i);
-}
-
-static void answer_init(struct answer *answer) {
-  *answer = (struct answer){.usage = {-1, -1, -1, -1, {NULL, 0}}};
-  for (int i = 0; i <= MILL_CHUNK_REFUSAL; i++)
-    mill__buf_init(&answer->text[i], SIZE_MAX);
-  mill__buf_init(&answer->finish, SIZE_MAX);
-}
-
-static void answer_fini(struct answer *answer) {
-  for (int i = 0; i <= MILL_CHUNK_REFUSAL; i++)
-    mill__buf_fini(&answer->text[i]);
-  mill__buf_fini(&answer->finish);
-  for (size_t i = 0; i < answer->n_tools; i++) {
-    mill__buf_fini(&answer->tools[i].name);
-    mill__buf_fini(&answer->tools[i].arguments);
-  }
-}
-
-static void replay(const char *bytes, size_t len, size_t step, const struct json *expected) {
-  struct answer answer;
-  answer_init(&answer);
-  const struct mill__sink sink = {on_recorded_event, NULL, &answer};
-  struct mill__decoder *decoder;
-  CHECK_INT(mill__decoder_new(mill__dialect_find("openai-chat"), &limits, &sink, &decoder),
-            MILL_OK);
-  for (size_t at = 0, consumed; at < len; at += step) {
-    size_t n = len - at < step ? len - at : step;
-    CHECK_INT(mill__decoder_feed(decoder, test_guarded(bytes + at, n), n, &consumed), MILL_OK);
-  }
-  bool error = json_get(expected, "error") != NULL;
-  CHECK_INT(mill__decoder_finish(decoder), error ? MILL_E_PROVIDER : MILL_OK);
-  CHECK_INT(mill__decoder_terminated(decoder),
-            json_get(expected, "terminal_seen")->type == JSON_TRUE);
-  check_answer(&answer, expected);
-  mill__decoder_free(decoder);
-  answer_fini(&answer);
-}
-
-static bool test_recordings(void) {
-  const char *manifest = test_shared("streams/manifest.json");
-  if (!manifest)
-    return false;
-  struct json *all = json_read(manifest);
-  size_t n_replayed = 0;
-  for (const struct json *entry = all->child; entry; entry = entry->next) {
-    if (strcmp(json_need(entry, "api", JSON_STRING)->text, "openai-chat") != 0)
-      continue;
-    char path[256];
-    snprintf(path, sizeof path, "streams/%s", json_need(entry, "file", JSON_STRING)->text);
-    size_t len;
-    char *bytes = test_read_file(test_shared(path), &len);
-    for (size_t step = len; step; step /= 7) {
-      test_case("%s in steps of %zu", path, step);
-      replay(bytes, len, step, json_need(entry, "expected", JSON_OBJECT));
-    }
-    free(bytes);
-    n_replayed++;
-  }
-  json_free(all);
-  CHECK(n_replayed >= 75);
-  return true;
-}
-
 int main(void) {
   test_alloc_install();
   test_formats();
@@ -895,7 +627,7 @@ int main(void) {
   test_too_many_tool_calls();
   test_error_bodies();
   test_steady_state();
-  static struct log log;
+  static struct test_log log;
   test_each_failing_allocation(run_with_failing_memory, &log);
-  return test_recordings() ? 0 : test_skipped("streams");
+  return 0;
 }

@@ -40,10 +40,11 @@ def http_chunks(pieces: Iterable[bytes]) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
 
 
-def chunked(*events: bytes, ends: bool = True, **fields: str) -> bytes:
+def chunked(*events: bytes, **fields: str) -> bytes:
     """A whole response in chunked coding: all events are one HTTP chunk."""
-    body = http_chunks([b"".join(events)]) if events else b""
-    return head(Transfer_Encoding="chunked", **fields) + body + (LAST_CHUNK if ends else b"")
+    return (
+        head(Transfer_Encoding="chunked", **fields) + http_chunks([b"".join(events)]) + LAST_CHUNK
+    )
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -57,7 +58,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 
 class Task:
-    """A function on a thread of its own; `result()` waits for it and returns or raises as it did."""
+    """A function on a thread of its own; `result()` returns or raises as the function did."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function

@@ -62,7 +62,7 @@ WAYS = {
 }
 
 
-# ---- what came ------------------------------------------------------------------------------------
+# ---- what came -----------------------------------------------------------------------------------
 
 
 def joined_chunks(stream: millstream.Stream) -> Facts:
@@ -93,10 +93,11 @@ def whole_message(stream: millstream.Stream) -> Facts:
     """The facts as the stream's message has them."""
     error = None
     try:
-        message = stream.result()
+        message: millstream.Message | None = stream.result()
     except millstream.ProviderError as raised:
-        error, message = raised, stream.message
-        assert raised.message == message
+        error, message = raised, raised.message
+    assert message is not None
+    assert message == stream.message
     return {
         "text": message.text,
         "reasoning": message.reasoning,
@@ -181,7 +182,9 @@ def test_all_recordings_of_the_format_are_here() -> None:
 
 def test_byte_by_byte_reaches_the_parser_byte_by_byte(serve: Serve, connect: Connect) -> None:
     """Each piece of a body that gave chunks counts once: here no two events share a piece."""
-    events = [b'data: {"choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n' % n for n in range(99)]
+    events = [
+        b'data: {"choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n' % n for n in range(99)
+    ]
     body = b"".join([*events, b"data: [DONE]\n\n"])
     assert len(body) > SMALL_BYTES
     client = connect(serve(byte_by_byte(body)))

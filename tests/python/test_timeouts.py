@@ -184,10 +184,9 @@ def test_what_feeds_the_idle_clock(
 def test_a_paused_consumer_does_not_trip_the_idle_clock(serve: Serve, connect: Connect) -> None:
     """The queue is full and nobody reads while the same clock runs out for another stream."""
     clocks = timeout(idle=SHORT_S)
-    words = [f"{n} " for n in range(500)]
-    paused = connect(
-        serve(mock.Answer(words)), timeout=clocks, limits=millstream.Limits(buffered_bytes=1)
-    )
+    words = [f"{n} " for n in range(500)]  # the first few fit: the clock runs when the rest stops
+    limits = millstream.Limits(buffered_bytes=20_000)
+    paused = connect(serve(mock.Answer(words)), timeout=clocks, limits=limits)
     stream = paused.stream(model="m", messages=MESSAGES)
     assert eventually(lambda: paused.metrics()["pauses"] == 1)
     silent = connect(
@@ -282,9 +281,7 @@ def test_other_streams_do_not_notice(serve: Serve, connect: Connect) -> None:
     server = serve([mock.Answer(["a", gate, "b"]), mock.Raw([], then="hang")])
     stream = connect(server).stream(model="m", messages=MESSAGES)
     assert gate.wait_reached()
-    raised_by(
-        connect(server, timeout=timeout(total=SHORT_S)).stream(model="m", messages=MESSAGES)
-    )
+    raised_by(connect(server, timeout=timeout(total=SHORT_S)).stream(model="m", messages=MESSAGES))
     gate.open()
     assert stream.result().text == "ab"
 
@@ -294,7 +291,12 @@ def test_other_streams_do_not_notice(serve: Serve, connect: Connect) -> None:
 
 def test_the_defaults_are_those_of_the_design() -> None:
     default = millstream.Timeout()
-    assert (default.connect, default.first_chunk, default.idle, default.total) == (10, 300, 120, None)
+    assert (default.connect, default.first_chunk, default.idle, default.total) == (
+        10,
+        300,
+        120,
+        None,
+    )
     assert default.idle_counts_comments is False
     assert default.phase is None
     assert repr(default) == (

@@ -24,7 +24,41 @@ the object to look at what happened: `server.requests`, `server.connections`, `s
 or a list of those, one a request (the last one repeats), or a function `(Request) -> one of those`,
 which runs on the server's thread and must not wait; pauses and `Gate`s in the answer do that.
 
-**Formats.** `POST …/chat/completions` is answered as OpenAI does it, streamed or whole.
+**Formats.** The path of a request says in which wire format it is answered, streamed or whole, its
+errors included; what stands before the endings in this table does not matter.
+
+========================  ==========================================================================
+`openai-chat`             `POST …/chat/completions`; also of the many that are compatible
+`mistral-chat`            `POST …/mistral/…/chat/completions`
+`openai-completions`      `POST …/completions`
+`openai-responses`        `POST …/responses`
+`openai-assistants`       `POST …/threads/runs`, `POST …/threads/{id}/runs`
+`openai-transcription`    `POST …/audio/transcriptions`
+`anthropic-messages`      `POST …/messages`
+`gemini`                  `POST …/{model}:streamGenerateContent?alt=sse`, `…:generateContent`
+`gemini-json-array`       `POST …/{model}:streamGenerateContent`
+`gemini-interactions`     `POST …/interactions`
+`ollama-chat`             `POST …/api/chat`
+`ollama-generate`         `POST …/api/generate`
+`cohere-v2-chat`          `POST …/v2/chat`
+`cohere-v1-chat`          `POST …/v1/chat`
+`cohere-v1-generate`      `POST …/v1/generate`
+`bedrock-converse`        `POST …/model/{id}/converse-stream`, `…/converse`
+`bedrock-invoke`          `POST …/model/{id}/invoke-with-response-stream`, `…/invoke`; as Anthropic
+========================  ==========================================================================
+
+`server.base_url("anthropic")` is the base URL for that provider's clients, `server.origin` that of
+those which add `/v1` themselves::
+
+    server = mock.Server("Hello there!")
+    with server:
+        url = server.base_url("anthropic")
+        client = millstream.Client("anthropic", base_url=url, api_key="any")
+
+What a format has no place for is left out (tool calls of `openai-completions`, reasoning of
+`cohere-v1-chat`); a refusal is then a text, with the format's finish reason for it
+where there is one. `finish_reason`
+is translated (`length` is `max_tokens` for Anthropic); a word of the format's own is sent as it is.
 `GET …/models` lists the models. `Error`, `Replay`, `Raw` and functions answer any path and method.
 
 **Models** of a server without a script:

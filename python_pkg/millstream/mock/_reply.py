@@ -8,22 +8,55 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import chain, count, repeat
+from urllib.parse import parse_qs
 
-from ._format import Ask, Format, Refused, Stamp, choices_of, compact, encoded
+from ._anthropic import AnthropicMessages
+from ._bedrock import BedrockConverse, BedrockInvoke
+from ._cohere import CohereV1Chat, CohereV1Generate, CohereV2Chat
+from ._format import Ask, Fault, Format, Refused, Stamp, choices_of, compact, encoded
+from ._gemini import Gemini, GeminiJSONArray
+from ._interactions import GeminiInteractions
+from ._mistral import MistralChat
 from ._models import MODELS, answer_of
-from ._openai_chat import OpenAIChat
+from ._ollama import OllamaChat, OllamaGenerate
+from ._openai_assistants import OpenAIAssistants
+from ._openai_chat import OpenAIChat, openai_models
+from ._openai_completions import OpenAICompletions
+from ._openai_responses import OpenAIResponses
+from ._openai_transcription import OpenAITranscription
 from ._request import BadRequest, Request
 from ._script import Answer, Cut, Error, Part, Raw, Replay, Script, Single, Then, steps_of
 
-FORMATS: tuple[Format, ...] = (OpenAIChat(),)
+# The first that serves a request answers it; where none does, OpenAI's chat says so.
+_OPENAI_CHAT = OpenAIChat()
+FORMATS: tuple[Format, ...] = (
+    MistralChat(),
+    _OPENAI_CHAT,
+    OpenAICompletions(),
+    OpenAIResponses(),
+    OpenAIAssistants(),
+    OpenAITranscription(),
+    AnthropicMessages(),
+    Gemini(),
+    GeminiJSONArray(),
+    GeminiInteractions(),
+    OllamaChat(),
+    OllamaGenerate(),
+    CohereV2Chat(),
+    CohereV1Chat(),
+    CohereV1Generate(),
+    BedrockConverse(),
+    BedrockInvoke(),
+)
 
 _JSON = "application/json"
 _FAILURE = "The mock model failed, as its script says."
 _EVENT = re.compile(rb".+?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
-_DONE = re.compile(rb"data: ?\[DONE\]\s*")
+_DONE = re.compile(rb"(?:event: ?done\s+)?data: ?\[DONE\]\s*|event: ?message_stop\s.*", re.DOTALL)
+_SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]*)/")
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -51,27 +84,27 @@ class Responder:
 
     def refusal(self, why: BadRequest) -> bytes:
         """The answer to bytes that are no request; the connection cannot go on after it."""
-        body = FORMATS[0].error(why.status, str(why))
+        body = _OPENAI_CHAT.error(why.status, str(why))
         fields = {"Content-Type": _JSON, "Content-Length": str(len(body)), "Connection": "close"}
         return _head_of(why.status, fields) + body
 
     def reply(self, request: Request) -> Reply:
         """The answer to `request`; whatever goes wrong in here becomes an HTTP error."""
-        format_ = next((f for f in FORMATS if f.serves(request.path)), FORMATS[0])
-        writer = _Writer(request, Stamp(self._seed, self._count))
+        format_ = next((f for f in FORMATS if f.serves(request)), _OPENAI_CHAT)
+        writer = _Writer(request, Stamp(self._seed, self._count), format_)
         self._count += 1
         try:
             return self._reply(request, format_, writer)
         except Refused as why:
-            return writer.error(Error(why.status, str(why)), format_)
+            return writer.error(Error(why.status, str(why)))
         except Exception as why:  # the user's function: it must not take the server down
-            message = f"The script raised {type(why).__name__}: {why}"
-            return writer.error(Error(500, message), format_)
+            return writer.error(Error(500, f"The script raised {type(why).__name__}: {why}"))
 
     def _reply(self, request: Request, format_: Format, writer: _Writer) -> Reply:
-        self._authorize(request)
+        if self._api_key is not None and self._api_key not in _keys(request):
+            raise Refused("The API key is missing, or is not the one of this server.", 401)
         if request.method == "GET" and request.path.endswith("/models"):
-            return writer.whole(200, {"Content-Type": _JSON}, format_.models(list(MODELS)))
+            return writer.whole(200, {"Content-Type": _JSON}, openai_models(list(MODELS)))
         script = self._next_step(request)
         if isinstance(script, Raw):
             raw = script.parts
@@ -83,18 +116,12 @@ class Responder:
             script = answer_of(ask) if script is None else script
             script = Answer(script) if isinstance(script, str) else script
             if isinstance(script, Answer):
+                script = script if format_.many_choices else replace(script, choices=None)
                 answer = self._answer_whole if not ask.stream else self._answer_stream
                 return answer(script, ask, format_, writer)
         if isinstance(script, Error):
-            return writer.error(script, format_)
+            return writer.error(script)
         raise TypeError(f"a script has no place for a {type(script).__name__}")
-
-    def _authorize(self, request: Request) -> None:
-        given = request.headers.get("authorization"), request.headers.get("api-key")
-        if self._api_key is None or given[0] == f"Bearer {self._api_key}":
-            return
-        if given[1] != self._api_key:
-            raise Refused("The API key is missing, or is not the one of this server.", 401)
 
     def _next_step(self, request: Request) -> Single:
         step = self._steps[min(self._at, len(self._steps) - 1)]
@@ -104,23 +131,19 @@ class Responder:
     def _answer_stream(self, answer: Answer, ask: Ask, format_: Format, writer: _Writer) -> Reply:
         events = format_.stream(ask, answer, writer.stamp)
         if answer.fails:
-            events = _first(events, answer.error_after)
-            events = chain(events, [format_.error_event(_error(answer))])
+            events = _failing(events, answer, format_)
         events = self._timed(answer, events)
-        if answer.done or (answer.done is None and not answer.fails):
+        if format_.terminator and (answer.done or answer.finishes):
             events = chain(events, [format_.terminator])
         events = _first(events, answer.cut_after)
-        if answer.comments:
+        if answer.comments and format_.comment:
             events = _commented(events, answer.comments, format_)
         fields = {"Content-Type": format_.content_type, "Cache-Control": "no-cache"}
         return writer.chunked(200, fields, events, _cut(answer))
 
     def _answer_whole(self, answer: Answer, ask: Ask, format_: Format, writer: _Writer) -> Reply:
         if answer.fails:
-            error = _error(answer)
-            if isinstance(error, str):
-                return writer.error(Error(500, error), format_)
-            return writer.error(Error(500, body={"error": dict(error)}), format_)
+            return writer.error(Error(500), _error(answer))
         fields = {"Content-Type": _JSON}
         content = format_.whole(ask, answer, writer.stamp)
         waits = chain([self._first if answer.first is None else answer.first], _waits(ask, answer))
@@ -152,9 +175,10 @@ class Responder:
 class _Writer:
     """Puts an answer into HTTP in the way the request allows (RFC 9112, 6 and 9.3)."""
 
-    def __init__(self, request: Request, stamp: Stamp) -> None:
+    def __init__(self, request: Request, stamp: Stamp, format_: Format) -> None:
         self.stamp = stamp
         self._request = request
+        self._format = format_
 
     def whole(
         self, status: int, fields: Mapping[str, str], body: bytes, before: Iterable[Part] = ()
@@ -176,21 +200,26 @@ class _Writer:
             parts = _in_chunks(parts, ends=cut is None or cut == "end")
         return Reply(chain([self._head(status, fields)], parts), then)
 
-    def error(self, error: Error, format_: Format) -> Reply:
-        """An HTTP error with the body it names, or the format's own."""
+    def error(self, error: Error, fault: Fault | None = None) -> Reply:
+        """An HTTP error with the body it names, or the format's own around `fault`."""
         body, content_type = error.body, _JSON
         if body is None:
-            body = format_.error(error.status, error.message or _phrase(error.status))
+            message = error.message or _phrase(error.status)
+            body = self._format.error(error.status, message if fault is None else fault)
         elif isinstance(body, str):
             kind = "html" if body.lstrip().startswith("<") else "plain"
             body, content_type = body.encode(), f"text/{kind}; charset=utf-8"
         elif not isinstance(body, bytes):
             body = encoded(compact(body))
-        return self.whole(error.status, {"Content-Type": content_type, **error.headers}, body)
+        more = self._format.error_headers(error.status)
+        return self.whole(
+            error.status, {"Content-Type": content_type, **more, **error.headers}, body
+        )
 
     def _head(self, status: int, fields: Mapping[str, str]) -> bytes:
         ends = {} if self._request.keep_alive else {"Connection": "close"}
-        return _head_of(status, {"X-Request-Id": self.stamp.id("req_", 24), **fields, **ends})
+        request_id = {self._format.request_id: self.stamp.id("req_", 24)}
+        return _head_of(status, {**request_id, **fields, **ends})
 
 
 def _phrase(status: int) -> str:
@@ -216,8 +245,20 @@ def _in_chunks(parts: Iterable[Part], ends: bool) -> Iterator[Part]:
         yield b"0\r\n\r\n"
 
 
+def _keys(request: Request) -> list[str | None]:
+    """The keys that a request shows, in any provider's way; of an AWS signature, its key's id."""
+    authorization = request.headers.get("authorization", "")
+    signed = _SIGNED.match(authorization)
+    return [
+        authorization[7:] if authorization.startswith("Bearer ") else None,
+        signed[1] if signed else None,
+        *(request.headers.get(name) for name in ("api-key", "x-api-key", "x-goog-api-key")),
+        *parse_qs(request.query).get("key", []),
+    ]
+
+
 def _read(request: Request, format_: Format) -> Ask:
-    if not format_.serves(request.path):
+    if not format_.serves(request):
         raise Refused(f"Unknown path: {request.path}", 404)
     if request.method != "POST":
         raise Refused(f"Not allowed to {request.method} on {request.path}: use POST", 405)
@@ -228,7 +269,7 @@ def _cut(script: Answer | Replay) -> Cut | None:
     return None if script.cut_after is None else script.cut
 
 
-def _error(script: Answer | Replay) -> str | Mapping[str, object]:
+def _error(script: Answer | Replay) -> Fault:
     return _FAILURE if script.error is None else script.error
 
 
@@ -242,6 +283,15 @@ def _first(parts: Iterator[Part], limit: int | None) -> Iterator[Part]:
             limit -= isinstance(part, bytes)
             if not limit:
                 return
+
+
+def _failing(parts: Iterator[Part], answer: Answer, format_: Format) -> Iterator[Part]:
+    """The parts before the answer fails, and the error."""
+    sent = 0
+    for part in _first(parts, answer.error_after):
+        yield part
+        sent += isinstance(part, bytes)
+    yield format_.error_event(_error(answer), sent)
 
 
 def _commented(parts: Iterator[Part], every: int, format_: Format) -> Iterator[Part]:
@@ -266,12 +316,13 @@ def _edited(replay: Replay, format_: Format) -> bytes:
     events: list[bytes] = _EVENT.findall(replay.recorded)
     done = events.pop() if events and _DONE.fullmatch(events[-1]) else None
     if replay.fails:
-        events = [*events[: replay.error_after], format_.error_event(_error(replay))]
-    if replay.comments:
+        events = events[: replay.error_after]
+        events.append(format_.error_event(_error(replay), len(events)))
+    if replay.comments and format_.comment:
         for at in range(len(events) // replay.comments, 0, -1):
             events.insert(at * replay.comments, format_.comment)
     if replay.done or (replay.done is None and done and not replay.fails):
-        events.append(done or b"data: [DONE]\n\n")
+        events.append(done or format_.terminator)
     return b"".join(events)
 
 

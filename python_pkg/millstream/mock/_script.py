@@ -163,6 +163,11 @@ class _Faults:
         """Whether an error object is sent inside the stream."""
         return self.error is not None or self.error_after is not None
 
+    @property
+    def finishes(self) -> bool:
+        """Whether the stream is brought to its end, where the finish reason itself is the end."""
+        return not self.fails and self.done is not False
+
 
 @dataclass(frozen=True)
 class Answer(_Faults):
@@ -172,7 +177,8 @@ class Answer(_Faults):
         text, reasoning, refusal: a `str` is cut into tokens; a list gives the tokens as they are,
             with pauses (seconds, as `float`) and `Gate`s between them.
         tool_calls: `ToolCall`s, after the text.
-        finish_reason: None: `tool_calls` where there are any, else `stop`.
+        finish_reason: `stop`, `length`, `tool_calls`, `content_filter`, in the format's own words;
+            any other word as it is. None: `tool_calls` where there are any, else `stop`.
         usage: a `Usage`; None: counted; False: never sent, even if asked for.
         choices: None: as many as the request's `n`, all alike; a number; or a list with the
             answers of the choices 1, 2, … (this one is choice 0). They take turns.
@@ -182,7 +188,8 @@ class Answer(_Faults):
         comments: a comment line (a keep-alive ping) after every so many chunks; 0: none.
         error_after, error: after so many chunks (None: where the finish would be) an error object
             ends the stream of status 200; its message, or the whole object as a mapping.
-        done: whether the terminator (`[DONE]`) is sent; None: yes, but not after an error.
+        done: whether the terminator (`[DONE]`, `message_stop`) is sent; None: yes, but not after an
+            error. Where the finish reason itself is the end of a stream, False leaves it out.
         cut_after, cut: after so many chunks the connection is closed (FIN) in the middle of the
             body, `"reset"` (RST), left open in silence (`"hang"`), or the body ends as if it were
             whole (`"end"`). An answer that is not streamed is cut in its middle.

@@ -27,6 +27,15 @@ from ._request import BadRequest, Request, RequestReader
 from ._script import Gate, Part, Script, Then, check_times
 
 _TCP = (socket.AF_INET, socket.AF_INET6)
+_BASE_PATH = "/v1"
+_BASE_PATHS = {
+    "bedrock": "",
+    "cohere": "/v2",
+    "gemini": "/v1beta",
+    "mistral": "/mistral/v1",  # the segment tells it from OpenAI, with the same endpoint
+    "ollama": "",
+    "writer": "/writer/v1",  # from Cohere
+}
 _BACKLOG = 1024
 _WRITES_A_TURN = 32  # then the other connections have theirs
 _BUFFERED_WHILE_BUSY = 1024 * 1024
@@ -50,7 +59,8 @@ class Server:
 
     script: what to answer (see the module's page); None: what the request's model name says.
     pace, first: seconds between chunks, and before the first, for answers that name none.
-    api_key: demanded as `Authorization: Bearer …` (or `api-key: …`); None: anyone may ask.
+    api_key: demanded in any provider's way (`Authorization: Bearer …`, `x-api-key: …`, …; of an
+        AWS signature, which is not checked, the access key's id); None: anyone may ask.
     host, port: where to listen; port 0 takes a free one. unix_socket: a path, instead of both.
     ssl_context: a server-side `ssl.SSLContext`, for https.
     seed: fixes ids and times of the answers; None: random ids and the real time.
@@ -99,13 +109,13 @@ class Server:
             except BaseException:
                 listener.close()
                 raise
-            self._url = f"{scheme}://localhost/v1"
+            self._url = f"{scheme}://localhost{_BASE_PATH}"
             return listener
         host = self._address[0]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server(self._address, family=family, backlog=_BACKLOG)
         shown = f"[{host}]" if ":" in host else host
-        self._url = f"{scheme}://{shown}:{listener.getsockname()[1]}/v1"
+        self._url = f"{scheme}://{shown}:{listener.getsockname()[1]}{_BASE_PATH}"
         return listener
 
     def close(self) -> None:
@@ -126,10 +136,21 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The base URL, for `Client(base_url=…)`: `http://127.0.0.1:43117/v1`."""
+        """The base URL of OpenAI's format, and of the many that are compatible with it, for
+        `Client(base_url=…)`: `http://127.0.0.1:43117/v1`."""
         if self._url is None:
             raise RuntimeError("the mock server was not started")
         return self._url
+
+    @property
+    def origin(self) -> str:
+        """The URL without any path, for clients that add `/v1` and the like of their own accord:
+        `http://127.0.0.1:43117`."""
+        return self.url.removesuffix(_BASE_PATH)
+
+    def base_url(self, provider: str) -> str:
+        """The base URL for `Client(provider, base_url=…)`."""
+        return self.origin + _BASE_PATHS.get(provider, _BASE_PATH)
 
     @property
     def requests(self) -> list[Request]:
@@ -251,10 +272,13 @@ class _Running:
                 self._connect, sock=listener, backlog=_BACKLOG, ssl=tls
             )
         await self._closing
+        # Each connection that asyncio is about to accept, or shakes hands with, is a task. One that
+        # begins after close(), or is cancelled before it begins, would leave its socket open.
+        self._loop.remove_reader(listener)
+        await asyncio.sleep(0)
         server.close()
         for connection in list(self._connections):
             connection.abort()
-        # Each connection that asyncio is about to accept, or shakes hands with, is a task.
         accepting = asyncio.all_tasks() - {asyncio.current_task()}
         for task in accepting:
             task.cancel()

@@ -1,0 +1,32 @@
+/*
+ * The dialect of OpenAI's older completions: a chat without messages. Source: OpenAI's API
+ * reference, and what compatible servers were seen to send (Together repeats the text in a `delta`).
+ */
+#include "provider/openai_chat.h"
+
+static const struct mill__json_path paths[] = {
+    {"id", MILL__FIELD_ID, MILL__JSON_STRING},
+    {"model", MILL__FIELD_MODEL, MILL__JSON_STRING},
+    {"object", MILL__CHAT_OBJECT, MILL__JSON_STRING},
+    {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
+    {"type", MILL__FIELD_ERROR_TYPE, MILL__JSON_STRING},
+    {"code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING | MILL__JSON_NUMBER},
+    {"choices[]", MILL__CHAT_CHOICE, MILL__JSON_BEGIN | MILL__JSON_END},
+    {"choices[].index", MILL__CHAT_INDEX, MILL__JSON_NUMBER},
+    {"choices[].text", MILL__CHAT_CONTENT, MILL__JSON_STRING},
+    {"choices[].finish_reason", MILL__CHAT_FINISH, MILL__JSON_STRING},
+    MILL__CHAT_USAGE_ROWS("usage"),
+    MILL__ERROR_ROWS("error"),
+};
+
+const struct mill__dialect mill__openai_completions = {
+    .name = "openai-completions",
+    .framing = MILL__FRAMING_SSE,
+    .content_types = (const char *const[]){"text/event-stream", NULL},
+    .paths = paths,
+    .n_paths = sizeof paths / sizeof *paths,
+    .state_size = sizeof(struct mill__chat_state),
+    .value = mill__openai_chat_value,
+    .terminator = "[DONE]",
+    .finish_ends = true,
+};
