@@ -1,10 +1,10 @@
 /*
  * JSON over yajl: the values at the paths of a table, from any split of the input.
  *
- * Three stages: the bytes are repaired to valid UTF-8, surrogate escapes are replaced by what they
- * stand for (yajl decodes them wrongly), and yajl's callbacks walk a trie of the table's paths.
+ * The bytes go through a filter (json_filter.c: valid UTF-8, no surrogate escapes, which yajl
+ * decodes wrongly), and yajl's callbacks walk a trie of the table's paths (json_table.c).
  *
- * Owns: the yajl handle and every block it allocated, the buffers of the stages. Thread: the
+ * Owns: the yajl handle and every block it allocated, the buffers. Thread: the
  * owner's. Limits and errors: see json.h.
  */
 #include "parse/json.h"
@@ -16,7 +16,8 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
-#include "base/utf8.h"
+#include "parse/json_filter.h"
+#include "parse/json_table.h"
 
 /* Memory that is kept from document to document; what a larger one took is given back. */
 #define KEEP_BYTES ((size_t)64 * 1024)
@@ -26,107 +27,11 @@
  */
 #define OPEN_TOKEN_BYTES 4096
 
-enum { ESCAPE_BYTES = 12 }; /* "\ud83d\ude00" */
-
-/* ---- the table ------------------------------------------------------------------------------ */
-
-struct node {
-  mill_slice key;                  /* under an object */
-  const struct node *child, *next; /* the members that lie on a path */
-  const struct node *element;      /* what "[]" leads to */
-  uint16_t field, want;
-  unsigned level; /* how many "[]" lead here */
-};
-
-struct mill__json_table {
-  unsigned height; /* containers above the deepest value */
-  size_t n_nodes;
-  struct node nodes[]; /* the document itself first */
-};
-
-/* Nodes that a path can need, its own included. */
-static size_t path_steps(const char *path) {
-  size_t steps = 1;
-  for (; *path; path++)
-    steps += *path == '.' || *path == '[';
-  return steps;
-}
-
-static struct node *new_node(struct mill__json_table *table, unsigned level) {
-  struct node *node = &table->nodes[table->n_nodes++];
-  node->level = level;
-  return node;
-}
-
-static struct node *find_child(const struct node *parent, const char *key, size_t len) {
-  for (const struct node *child = parent->child; child; child = child->next)
-    if (child->key.len == len && memcmp(child->key.ptr, key, len) == 0)
-      return (struct node *)child;
-  return NULL;
-}
-
-static struct node *add_child(struct mill__json_table *table, struct node *parent, const char *key,
-                              size_t len) {
-  struct node *child = find_child(parent, key, len);
-  if (child)
-    return child;
-  child = new_node(table, parent->level);
-  child->key = (mill_slice){key, len};
-  child->next = parent->child;
-  parent->child = child;
-  return child;
-}
-
-static struct node *add_element(struct mill__json_table *table, struct node *parent) {
-  if (!parent->element)
-    parent->element = new_node(table, parent->level + 1);
-  return (struct node *)parent->element;
-}
-
-static void add_path(struct mill__json_table *table, const struct mill__json_path *row) {
-  struct node *node = &table->nodes[0];
-  unsigned height = 1;
-  for (const char *at = row->path; *at; height++) {
-    if (*at == '[') {
-      node = add_element(table, node);
-      at += 2;
-    } else {
-      size_t len = strcspn(at, ".[");
-      node = add_child(table, node, at, len);
-      at += len;
-    }
-    at += *at == '.';
-  }
-  node->field = row->field;
-  node->want = row->want;
-  if (height > table->height)
-    table->height = height;
-}
-
-int mill__json_table_new(const struct mill__json_path *paths, size_t n_paths,
-                         struct mill__json_table **ret_table) {
-  size_t n_nodes = 1;
-  for (size_t i = 0; i < n_paths; i++)
-    n_nodes += path_steps(paths[i].path);
-  struct mill__json_table *table = mill__calloc(1, sizeof *table + n_nodes * sizeof(struct node));
-  if (!table)
-    return MILL_E_NOMEM;
-  new_node(table, 0);
-  for (size_t i = 0; i < n_paths; i++)
-    add_path(table, &paths[i]);
-  *ret_table = table;
-  return MILL_OK;
-}
-
-void mill__json_table_free(struct mill__json_table *table) {
-  mill__free(table);
-}
-
 /* ---- the parser ----------------------------------------------------------------------------- */
 
 /* An open container that lies on a path. */
 struct frame {
-  const struct node *node;
+  const struct mill__json_node *node;
   bool is_array;
   unsigned n_values; /* elements begun */
   size_t raw_at;     /* RAW wanted: where it begins in the capture */
@@ -150,17 +55,13 @@ struct mill__json {
   size_t n_bytes;    /* taken, behind the filter */
   size_t open_bytes; /* no less than what yajl holds of an open token */
 
-  /* the filter */
   struct mill__buf waiting; /* see OPEN_TOKEN_BYTES */
-  struct mill__utf8 utf8;
-  struct mill__buf repaired, rewritten;
-  char escape[ESCAPE_BYTES]; /* an escape sequence, so far */
-  size_t n_escape;
+  struct mill__json_filter filter;
 
   /* the position */
-  unsigned depth;            /* open containers */
-  unsigned n_live;           /* how many of them, counted from outside, lie on a path */
-  const struct node *member; /* where the last key led */
+  unsigned depth;                       /* open containers */
+  unsigned n_live;                      /* how many of them, counted from outside, lie on a path */
+  const struct mill__json_node *member; /* where the last key led */
   unsigned index[MILL__JSON_INDEXES];
   bool root_seen;
   size_t root_end; /* offset in the piece */
@@ -244,7 +145,7 @@ static int stop(struct mill__json *json, int error) {
 }
 
 /* A value begins: what the table knows about it, NULL for nothing. */
-static int begin_value(struct mill__json *json, const struct node **ret_node) {
+static int begin_value(struct mill__json *json, const struct mill__json_node **ret_node) {
   *ret_node = NULL;
   if (json->root_seen)
     return stop(json, MILL_E_PROTOCOL);
@@ -260,7 +161,7 @@ static int begin_value(struct mill__json *json, const struct node **ret_node) {
     *ret_node = json->member;
     return 1;
   }
-  const struct node *element = frame->node->element;
+  const struct mill__json_node *element = frame->node->element;
   if (element && element->level <= MILL__JSON_INDEXES)
     json->index[element->level - 1] = frame->n_values;
   frame->n_values++;
@@ -275,7 +176,7 @@ static void end_value(struct mill__json *json) {
   json->root_end = yajl_get_bytes_consumed(json->yajl);
 }
 
-static int report(struct mill__json *json, const struct node *node,
+static int report(struct mill__json *json, const struct mill__json_node *node,
                   struct mill__json_value *value) {
   value->field = node->field;
   unsigned level = node->level < MILL__JSON_INDEXES ? node->level : MILL__JSON_INDEXES;
@@ -285,7 +186,7 @@ static int report(struct mill__json *json, const struct node *node,
 }
 
 static int on_scalar(struct mill__json *json, struct mill__json_value *value) {
-  const struct node *node;
+  const struct mill__json_node *node;
   if (!begin_value(json, &node))
     return 0;
   end_value(json);
@@ -316,7 +217,8 @@ static int on_key(void *ctx, const unsigned char *key, size_t len) {
   struct mill__json *json = ctx;
   json->open_bytes = json->piece_len;
   if (json->depth == json->n_live)
-    json->member = find_child(json->frames[json->n_live - 1].node, (const char *)key, len);
+    json->member =
+        mill__json_node_child(json->frames[json->n_live - 1].node, (const char *)key, len);
   return 1;
 }
 
@@ -359,7 +261,7 @@ static int keep_raw(struct mill__json *json, size_t len) {
 }
 
 static int on_begin(struct mill__json *json, bool is_array) {
-  const struct node *node;
+  const struct mill__json_node *node;
   if (!begin_value(json, &node))
     return 0;
   if (json->depth++ == json->max_depth)
@@ -378,7 +280,7 @@ static int on_begin(struct mill__json *json, bool is_array) {
 }
 
 static int report_end(struct mill__json *json, const struct frame *frame) {
-  const struct node *node = frame->node;
+  const struct mill__json_node *node = frame->node;
   struct mill__json_value value = {.is_array = frame->is_array};
   if (node->want & MILL__JSON_RAW) {
     value.kind = MILL__JSON_RAW;
@@ -493,158 +395,12 @@ static int parse_bounded(struct mill__json *json, const char *bytes, size_t len)
   return taken < len ? MILL_E_LIMIT : MILL_OK;
 }
 
-/* ---- the filter ----------------------------------------------------------------------------- */
-
-/* The four hex digits of an escape; -1 where they are none. */
-static int hex4(const char *digits) {
-  int number = 0;
-  for (int i = 0; i < 4; i++) {
-    char c = digits[i], lower = (char)(c | 0x20);
-    if (c >= '0' && c <= '9')
-      number = number * 16 + c - '0';
-    else if (lower >= 'a' && lower <= 'f')
-      number = number * 16 + lower - 'a' + 10;
-    else
-      return -1;
-  }
-  return number;
-}
-
-static bool is_high(int code) {
-  return code >= 0xD800 && code <= 0xDBFF;
-}
-
-static bool is_low(int code) {
-  return code >= 0xDC00 && code <= 0xDFFF;
-}
-
-/* The bytes in front of the first surrogate escape, or of an escape that the piece cuts. */
-static size_t plain_prefix(const char *bytes, size_t len) {
-  size_t at = 0;
-  while (at < len) {
-    const char *backslash = memchr(bytes + at, '\\', len - at);
-    if (!backslash)
-      return len;
-    at = (size_t)(backslash - bytes);
-    if (len - at >= 2 && backslash[1] != 'u') {
-      at += 2;
-      continue;
-    }
-    if (len - at < 6)
-      return at;
-    int code = hex4(backslash + 2);
-    if (is_high(code) || is_low(code))
-      return at;
-    at += 6;
-  }
-  return len;
-}
-
-/* Generalized UTF-8: a lone surrogate has its three-byte form. */
-static int put_surrogate(struct mill__buf *out, int code) {
-  const char bytes[] = {(char)0xED, (char)(0x80 | (code >> 6 & 0x3F)),
-                        (char)(0x80 | (code & 0x3F))};
-  return mill__buf_append(out, bytes, sizeof bytes);
-}
-
-static int put_pair(struct mill__buf *out, int high, int low) {
-  int code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-  const char bytes[] = {(char)(0xF0 | code >> 18), (char)(0x80 | (code >> 12 & 0x3F)),
-                        (char)(0x80 | (code >> 6 & 0x3F)), (char)(0x80 | (code & 0x3F))};
-  return mill__buf_append(out, bytes, sizeof bytes);
-}
-
-/* The escape so far is no surrogate's: it goes on as it came. */
-static int flush_escape(struct mill__json *json) {
-  size_t len = json->n_escape;
-  json->n_escape = 0;
-  return mill__buf_append(&json->rewritten, json->escape, len);
-}
-
-static int settle_first(struct mill__json *json) {
-  int code = hex4(json->escape + 2);
-  if (is_high(code))
-    return MILL_OK; /* wait for the other half */
-  if (!is_low(code))
-    return flush_escape(json);
-  json->n_escape = 0;
-  return put_surrogate(&json->rewritten, code);
-}
-
-/* A high half, and behind it (bytes 6 and on) something that is no low half: it is lone. */
-static int settle_lone(struct mill__json *json) {
-  int error = put_surrogate(&json->rewritten, hex4(json->escape + 2));
-  json->n_escape -= 6;
-  memmove(json->escape, json->escape + 6, json->n_escape);
-  return error;
-}
-
-static int settle_second(struct mill__json *json) {
-  int high = hex4(json->escape + 2), low = hex4(json->escape + 8);
-  if (is_low(low)) {
-    json->n_escape = 0;
-    return put_pair(&json->rewritten, high, low);
-  }
-  int error = settle_lone(json);
-  return error ? error : settle_first(json);
-}
-
-/* One more byte of an escape came. */
-static int settle_escape(struct mill__json *json) {
-  const char *escape = json->escape;
-  switch (json->n_escape) {
-  case 2:
-    return escape[1] == 'u' ? MILL_OK : flush_escape(json);
-  case 6:
-    return settle_first(json);
-  case 7:
-  case 8: {
-    if (escape[json->n_escape - 1] == (json->n_escape == 7 ? '\\' : 'u'))
-      return MILL_OK;
-    int error = settle_lone(json);
-    return error ? error : flush_escape(json);
-  }
-  case 12:
-    return settle_second(json);
-  default:
-    return MILL_OK;
-  }
-}
-
-static int rewrite_escapes(struct mill__json *json, const char *bytes, size_t len) {
-  const char *end = bytes + len;
-  mill__buf_clear(&json->rewritten);
-  while (bytes < end) {
-    int error;
-    if (json->n_escape) {
-      json->escape[json->n_escape++] = *bytes++;
-      error = settle_escape(json);
-    } else {
-      size_t plain = plain_prefix(bytes, (size_t)(end - bytes));
-      error = mill__buf_append(&json->rewritten, bytes, plain);
-      bytes += plain;
-      if (bytes < end)
-        json->escape[json->n_escape++] = *bytes++;
-    }
-    if (error)
-      return error;
-  }
-  return MILL_OK;
-}
-
-static int filter_escapes(struct mill__json *json, const char *bytes, size_t len) {
-  if (!json->n_escape && plain_prefix(bytes, len) == len)
-    return parse_bounded(json, bytes, len);
-  int error = rewrite_escapes(json, bytes, len);
-  return error ? error : parse_bounded(json, json->rewritten.ptr, json->rewritten.len);
-}
+/* ---- feeding the filter's output ------------------------------------------------------------ */
 
 static int filter(struct mill__json *json, const char *bytes, size_t len) {
-  if (!json->utf8.n_held && mill__utf8_valid_prefix(bytes, len) == len)
-    return filter_escapes(json, bytes, len);
-  mill__buf_clear(&json->repaired);
-  int error = mill__utf8_repair(&json->utf8, bytes, len, &json->repaired);
-  return error ? error : filter_escapes(json, json->repaired.ptr, json->repaired.len);
+  mill_slice text;
+  int error = mill__json_filter_run(&json->filter, bytes, len, &text);
+  return error ? error : parse_bounded(json, text.ptr, text.len);
 }
 
 static int filter_waiting(struct mill__json *json) {
@@ -656,7 +412,7 @@ static int filter_waiting(struct mill__json *json) {
 /* A document cannot end inside a character or an escape: these stand in strings only. */
 static int filter_end(struct mill__json *json) {
   int error = json->waiting.len ? filter_waiting(json) : MILL_OK;
-  if (!error && (json->utf8.n_held || json->n_escape))
+  if (!error && (mill__json_filter_is_open(&json->filter)))
     error = MILL_E_PROTOCOL;
   return error;
 }
@@ -674,12 +430,10 @@ int mill__json_new(const struct mill__json_table *table, unsigned max_depth, siz
   json->fn = fn;
   json->ctx = ctx;
   mill__list_init(&json->blocks);
-  mill__utf8_init(&json->utf8);
   /* Repairing a byte gives at most three, and the document's own cap is applied behind it. */
   size_t cap = document_bytes < SIZE_MAX / 4 ? document_bytes * 3 + 64 : SIZE_MAX;
   mill__buf_init(&json->waiting, cap);
-  mill__buf_init(&json->repaired, cap);
-  mill__buf_init(&json->rewritten, cap);
+  mill__json_filter_init(&json->filter, cap);
   mill__buf_init(&json->captured, cap);
   *ret_json = json;
   return MILL_OK;
@@ -690,8 +444,7 @@ void mill__json_free(struct mill__json *json) {
     return;
   drop_yajl(json);
   mill__buf_fini(&json->waiting);
-  mill__buf_fini(&json->repaired);
-  mill__buf_fini(&json->rewritten);
+  mill__json_filter_fini(&json->filter);
   mill__buf_fini(&json->captured);
   mill__free(json);
 }
@@ -704,11 +457,8 @@ void mill__json_reset(struct mill__json *json) {
   json->whole = false;
   json->n_bytes = json->open_bytes = 0;
   mill__buf_shrink(&json->waiting, KEEP_BYTES);
-  mill__buf_shrink(&json->repaired, KEEP_BYTES);
-  mill__buf_shrink(&json->rewritten, KEEP_BYTES);
+  mill__json_filter_reset(&json->filter, KEEP_BYTES);
   mill__buf_shrink(&json->captured, KEEP_BYTES);
-  mill__utf8_init(&json->utf8);
-  json->n_escape = 0;
   json->depth = json->n_live = json->n_raw = 0;
   json->root_seen = false;
 }

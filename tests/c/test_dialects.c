@@ -203,13 +203,18 @@ static const struct stream {
     {"anthropic-messages", "wrong shapes",
      DATA("[]") DATA("{\"type\":7,\"delta\":{\"type\":\"text_delta\",\"text\":\"no\"}}")
          BLOCK_DELTA("\"0\"", "\"type\":\"text_delta\",\"text\":[\"no\"]")
-             BLOCK_DELTA("-1", "\"type\":\"odd_delta\",\"text\":\"no\"") BLOCK(
-                 "9", "\"type\":\"tool_use\",\"id\":{},\"name\":[]") BLOCK_STOP("9") MESSAGE_STOP,
+             BLOCK_DELTA("-1", "\"type\":\"odd_delta\",\"text\":\"no\"")
+                 BLOCK("9", "\"type\":\"tool_use\",\"id\":{},\"name\":[]") BLOCK_STOP("9")
+                     BLOCK("0", "\"type\":\"tool_use\",\"id\":\"a\"")
+                         BLOCK_DELTA("0.5", "\"type\":\"input_json_delta\",\"partial_json\":\"no\"")
+                             MESSAGE_STOP,
      "- other0\n"
      "- other0\n"
      "- other0\n"
      "- other0\n"
      "- other0\n"
+     "- other0\n"
+     "- tool0.0<a,>=\n"
      "- other0\n"
      "- other0\n"
      "complete"},

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -288,22 +289,36 @@ static void test_error_behind_a_pause(void) {
   mill_engine_free(engine);
 }
 
-/* A full queue is the consumer's pause, not the server's: the idle clock stands still. */
+/* One event, and when the consumer has it, many. */
+static enum server_then one_event_then_flood(const struct server_request *request, void *ctx) {
+  server_send_text(request, STREAM_HEAD "\r\n" TEXT_EVENT("a"));
+  gate_wait(ctx);
+  for (int i = 0; i < 10; i++)
+    server_send_text(request, TEXT_EVENT("b"));
+  server_wait_closed(request);
+  return SERVER_CLOSE;
+}
+
+/*
+ * A full queue is the consumer's pause, not the server's: the idle clock stands still. Another
+ * stream of the same engine, begun later, runs into the same limit meanwhile.
+ */
 static void test_idle_clock_while_paused(void) {
   mill_engine *engine = new_engine();
-  struct server *server = server_start(flood_events, NULL), *silent;
-  mill_request request = request_to(server);
-  request.limits.buffered_bytes = 1;
-  request.timeouts = (mill_timeouts){.idle_ms = 50};
+  struct gate gate = GATE_INIT;
+  struct server *server = server_start(one_event_then_flood, &gate);
+  struct server *silent = server_start(one_chunk_and_hold, NULL);
+  mill_request request = request_to(server), other = request_to(silent);
+  request.limits.buffered_bytes = 300; /* one event, not two */
+  request.timeouts = other.timeouts = (mill_timeouts){.idle_ms = 500};
   mill_stream *stream = start_stream(engine, &request);
+  take_one(stream, "a");
+  gate_open(&gate);
   while (metrics_of(engine).pauses == 0)
     sched_yield();
-  /* Another stream of the same engine runs into the same limit meanwhile. */
-  silent = server_start(one_chunk_and_hold, NULL);
-  mill_request idle = request_to(silent);
-  idle.timeouts = request.timeouts;
-  mill_stream_free(run_request(engine, &idle, MILL_E_TIMEOUT));
+  mill_stream_free(run_request(engine, &other, MILL_E_TIMEOUT));
   CHECK(!atomic_load(&stream->ended));
+  take_one(stream, "b");
   mill_stream_free(stream);
   server_stop(silent);
   server_stop(server);
@@ -474,6 +489,57 @@ static void test_leaving_a_waiter(void) {
   mill_waiter_free(waiter); /* before its stream */
   mill_stream_free(stream);
   mill_waiter_free(other);
+  server_stop(server);
+  mill_engine_free(engine);
+}
+
+struct armer {
+  mill_waiter *waiter;
+  mill_stream *stream;
+  atomic_int tid;
+  int code;
+};
+
+static void *arm_on_thread(void *user) {
+  struct armer *armer = user;
+  atomic_store(&armer->tid, (int)syscall(SYS_gettid));
+  armer->code = mill_waiter_arm(armer->waiter, armer->stream, MILL_WAIT_CHUNK, armer);
+  return NULL;
+}
+
+/* A thread of this process sleeps: in a lock, as it has nothing else to wait for. */
+static bool is_asleep(int tid) {
+  char path[64], line[256], state = 'R';
+  snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+  FILE *file = fopen(path, "r");
+  CHECK(file != NULL);
+  if (fgets(line, sizeof(line), file) != NULL && strrchr(line, ')') != NULL)
+    state = strrchr(line, ')')[2];
+  fclose(file);
+  return state == 'S';
+}
+
+/* What comes between the look and the arming is seen by the second look. */
+static void test_no_lost_wakeup(void) {
+  mill_engine *engine = new_engine();
+  struct server *server = server_start(one_chunk_and_hold, NULL);
+  mill_request request = request_to(server);
+  struct armer armer = {.code = MILL_OK};
+  CHECK_INT(mill_waiter_new(&armer.waiter), MILL_OK);
+  armer.stream = start_stream(engine, &request);
+  take_one(armer.stream, "a");
+  pthread_t thread;
+  pthread_mutex_lock(&armer.stream->lock);
+  CHECK(pthread_create(&thread, NULL, arm_on_thread, &armer) == 0);
+  while (atomic_load(&armer.tid) == 0 || !is_asleep(atomic_load(&armer.tid)))
+    sched_yield();
+  atomic_store(&armer.stream->cancelled, true); /* as mill_stream_cancel begins */
+  mill__stream_notify(armer.stream, MILL__ARMED_DATA);
+  pthread_mutex_unlock(&armer.stream->lock);
+  CHECK(pthread_join(thread, NULL) == 0);
+  CHECK_INT(armer.code, MILL_END);
+  mill_stream_free(armer.stream);
+  mill_waiter_free(armer.waiter);
   server_stop(server);
   mill_engine_free(engine);
 }
@@ -755,6 +821,7 @@ int main(void) {
       test_wait_limits,
       test_waiter_with_many_streams,
       test_leaving_a_waiter,
+      test_no_lost_wakeup,
       test_engine_free_with_live_streams,
       test_threads_and_engines,
       test_no_descriptors,

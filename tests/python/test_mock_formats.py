@@ -479,6 +479,10 @@ WIRES = [
 of_each_format = pytest.mark.parametrize("wire", WIRES, ids=[wire.name for wire in WIRES])
 
 
+def wire_of(name: str) -> Wire:
+    return next(wire for wire in WIRES if wire.name == name)
+
+
 @dataclass
 class Answered:
     status: int
@@ -662,20 +666,20 @@ def test_a_request_that_does_not_stream_gets_one_object(serve: Serve, wire: Wire
     ],
 )
 def test_the_events_come_in_the_formats_order(serve: Serve, name: str, kinds: str) -> None:
-    wire = next(wire for wire in WIRES if wire.name == name)
+    wire = wire_of(name)
     empty = mock.ToolCall("f", "" if name == "anthropic-messages" else "1")
     script = mock.Answer("text", reasoning="thought", tool_calls=[empty])
     assert " ".join(kind for kind, _ in wire.framing(ask(serve(script), wire).body)) == kinds
 
 
 def test_anthropic_sends_empty_arguments_as_nothing(serve: Serve) -> None:
-    wire = next(wire for wire in WIRES if wire.name == "anthropic-messages")
+    wire = wire_of("anthropic-messages")
     told = told_by(wire, ask(serve(mock.Answer(tool_calls=[mock.ToolCall("f")])), wire).body)
     assert [call[1:] for call in told.calls] == [["f", ""]]
 
 
 def test_gemini_counts_thoughts_apart(serve: Serve) -> None:
-    wire = next(wire for wire in WIRES if wire.name == "gemini")
+    wire = wire_of("gemini")
     records = sse(ask(serve(mock.Answer("one two", reasoning="a b c")), wire).body)
     usage = records[-1][1]["usageMetadata"]
     assert (usage["candidatesTokenCount"], usage["thoughtsTokenCount"]) == (2, 3)
@@ -689,13 +693,13 @@ def test_ollama_streams_unless_told_otherwise(serve: Serve) -> None:
 
 
 def test_ollama_generate_has_no_tool_calls(serve: Serve) -> None:
-    wire = next(wire for wire in WIRES if wire.name == "ollama-generate")
+    wire = wire_of("ollama-generate")
     *lines, _ = ndjson(ask(serve(SAID), wire).body)
     assert all(value["response"] or value["thinking"] for _, value in lines)
 
 
 def test_a_field_of_a_form_may_have_several_lines(serve: Serve) -> None:
-    wire = next(wire for wire in WIRES if wire.name == "openai-transcription")
+    wire = wire_of("openai-transcription")
     body = wire.bytes("mock-echo", True).replace(QUESTION.encode(), b"one\r\ntwo")
     assert told_by(wire, post(serve(), wire.path, body, {}).body).text == "one\r\ntwo"
 
@@ -867,7 +871,7 @@ def seen(wire: Wire, parts: Sequence[object], word: str) -> bool:
 
 
 def test_a_recorded_stream_is_edited_in_its_formats_words(serve: Serve) -> None:
-    wire = next(wire for wire in WIRES if wire.name == "anthropic-messages")
+    wire = wire_of("anthropic-messages")
     recorded = ask(serve("a b"), wire).body
     stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     assert recorded.endswith(stop)
@@ -893,16 +897,16 @@ def test_a_recorded_stream_is_edited_in_its_formats_words(serve: Serve) -> None:
 )
 def test_a_key_in_any_providers_header(serve: Serve, header: tuple[str, str]) -> None:
     server = serve("x", api_key="k")
-    assert ask(server, WIRES[0], headers=dict([header])).status == 200
+    assert ask(server, wire_of("openai-chat"), headers=dict([header])).status == 200
     wrong = header[1].replace("k/", "wrong/") if "/" in header[1] else f"{header[1]}x"
-    assert ask(server, WIRES[0], headers={header[0]: wrong}).status == 401
+    assert ask(server, wire_of("openai-chat"), headers={header[0]: wrong}).status == 401
 
 
 def test_a_key_in_the_query(serve: Serve) -> None:
     server = serve("x", api_key="k")
     path = "/v1beta/models/m:generateContent"
-    assert ask(server, WIRES[7], stream=False, path=f"{path}?key=k").status == 200
-    assert ask(server, WIRES[7], stream=False, path=f"{path}?key=x").status == 401
+    assert ask(server, wire_of("gemini"), stream=False, path=f"{path}?key=k").status == 200
+    assert ask(server, wire_of("gemini"), stream=False, path=f"{path}?key=x").status == 401
 
 
 def test_the_base_urls(serve: Serve) -> None:
@@ -925,7 +929,7 @@ def test_a_model_in_the_path_is_decoded(serve: Serve) -> None:
 
 def test_a_bedrock_error_is_named_in_a_header(serve: Serve) -> None:
     server = serve([mock.Error(429), mock.Error(500), mock.Error(418, headers={"X": "y"})])
-    wire = WIRES[-2]
+    wire = wire_of("bedrock-converse")
     names = [ask(server, wire).headers["x-amzn-errortype"] for _ in range(3)]
     assert names == ["ThrottlingException", "InternalServerException", "InternalServerException"]
 

@@ -13,7 +13,8 @@ from . import Answer, Replay, Script, Server
 
 _EPILOG = """\
 exit codes: 0 stopped by SIGINT, SIGTERM or the end of standard input; 1 cannot listen, or cannot
-read the file; 2 wrong arguments. The only line on standard output is the URL."""
+read the file; 2 wrong arguments. The only line on standard output is the URL, which is OpenAI's
+base URL; without its /v1 it is the server's origin, for the other providers' clients."""
 
 
 def _parser() -> argparse.ArgumentParser:
