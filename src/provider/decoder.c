@@ -435,8 +435,6 @@ static int judge_event(struct mill__decoder *decoder) {
   if (rc && rc != MILL_E_PROTOCOL)
     return rc;
   decoder->terminated = ends(decoder);
-  if (decoder->assembly.complete)
-    return MILL_OK;
   rc = find_glued_error(decoder, event_data(decoder));
   return rc == MILL_END ? MILL_OK : rc;
 }

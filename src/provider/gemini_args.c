@@ -55,7 +55,7 @@ static bool steps_of(mill_slice path, mill_slice *ret_steps) {
     return false;
   *ret_steps = (mill_slice){path.ptr + 1, path.len - 1};
   mill_slice rest = *ret_steps;
-  struct step step;
+  struct step step = {0};
   if (!take_step(&rest, &step) || step.is_index)
     return false;
   while (rest.len)
@@ -73,7 +73,7 @@ static bool same_step(const struct step *a, const struct step *b) {
 static void drop_shared(mill_slice *a, mill_slice *b) {
   for (;;) {
     mill_slice rest_a = *a, rest_b = *b;
-    struct step step_a, step_b;
+    struct step step_a = {0}, step_b = {0};
     take_step(&rest_a, &step_a);
     take_step(&rest_b, &step_b);
     if (!rest_a.len || !rest_b.len || !same_step(&step_a, &step_b))
@@ -125,7 +125,7 @@ static int put_name(struct mill__buf *out, mill_slice name) {
 static int open_steps(struct mill__buf *out, mill_slice steps) {
   int error = MILL_OK;
   for (bool first = true; steps.len && !error; first = false) {
-    struct step step;
+    struct step step = {0};
     take_step(&steps, &step);
     if (!first)
       error = mill__buf_append_byte(out, step.is_index ? '[' : '{');
@@ -137,7 +137,7 @@ static int open_steps(struct mill__buf *out, mill_slice steps) {
 
 /* Go up again: close the container of each step but the first one. */
 static int close_steps(struct mill__buf *out, mill_slice steps) {
-  struct step step;
+  struct step step = {0};
   take_step(&steps, &step);
   if (!steps.len)
     return MILL_OK;

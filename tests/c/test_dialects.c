@@ -152,6 +152,15 @@ static const struct stream {
      "- finish0=length:model_context_window_exceeded\n"
      "- finish0=other:\xEF\xBF\xBD\n"
      "complete"},
+    {"anthropic-messages", "halves in names",
+     BLOCK("0", "\"type\":\"tool_use\",\"id\":\"\\ud83d\",\"name\":\"f\\ude00\"")
+         BLOCK_DELTA("0", "\"type\":\"input_json_delta\",\"partial_json\":\"\\ud83d\"") BLOCK_DELTA(
+             "0", "\"type\":\"input_json_delta\",\"partial_json\":\"\\ude00\"") MESSAGE_STOP,
+     "- tool0.0<\xEF\xBF\xBD,f\xEF\xBF\xBD>=\n"
+     "- other0\n"
+     "- tool0.0<,>=\xF0\x9F\x98\x80\n"
+     "- other0\n"
+     "complete"},
     {"anthropic-messages", "a finish reason, and a clean end",
      TEXT_DELTA("x") STOP_REASON("end_turn"),
      "- text0=x\n"
@@ -373,6 +382,12 @@ static const struct stream {
      "- text0=x\n"
      "- finish0=other:failed\n"
      "provider error 429 rate_limit_exceeded: Slow down"},
+    {"openai-responses", "failed, without a blank line",
+     OUTPUT("x") "data: "
+                 "{\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\","
+                 "\"message\":\"m\"}}}",
+     "- text0=x\n"
+     "provider error 500 server_error: m"},
     {"openai-responses", "failed for no reason", RESPONSES("response.failed", ""),
      "- finish0=other:failed\n"
      "provider error 0 : "},
@@ -608,6 +623,9 @@ static const struct stream {
      COHERE_END("\"finish_reason\":\"ERROR\",\"error\":\"m\""),
      "- finish0=other:ERROR\n"
      "provider error 500 ERROR: m"},
+    {"cohere-v2-chat", "a failure without a blank line",
+     "data: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"ERROR\"}}\n",
+     "provider error 500 ERROR: "},
     {"cohere-v2-chat", "an end that is a timeout", COHERE_END("\"finish_reason\":\"TIMEOUT\""),
      "- finish0=other:TIMEOUT\n"
      "provider error 504 TIMEOUT: "},

@@ -590,35 +590,35 @@ static void test_models_change(void) {
 struct starved {
   const char *format;
   mill_slice bytes;
+  int result; /* with enough memory */
 };
 
-static void run_starved(void *ctx) {
-  const struct starved *starved = ctx;
+static int run_halves(const struct starved *starved) {
   static struct test_log log;
   struct mill__decoder *decoder = test_log_open(&log, starved->format, &limits);
-  if (decoder == NULL) {
-    CHECK(test_alloc_failed());
-    return;
-  }
+  if (decoder == NULL)
+    return MILL_E_NOMEM;
   const size_t half = starved->bytes.len / 2;
   int rc = feed_piece(decoder, starved->bytes.ptr, half);
   if (rc == MILL_OK)
     rc = feed_piece(decoder, starved->bytes.ptr + half, starved->bytes.len - half);
   if (rc == MILL_OK)
     rc = mill__decoder_finish(decoder);
-  CHECK(rc == MILL_OK || (rc == MILL_E_NOMEM && test_alloc_failed()));
   mill__decoder_free(decoder);
+  return rc;
 }
 
-/* The first stream of each format is one that is complete. */
+static void run_starved(void *ctx) {
+  const struct starved *starved = ctx;
+  int rc = run_halves(starved);
+  CHECK(rc == MILL_E_NOMEM ? test_alloc_failed() : rc == starved->result);
+}
+
 static void test_out_of_memory(void) {
   for (size_t i = 0; i < N_STREAMS; i++) {
-    if (i > 0 && strcmp(streams[i].format, streams[i - 1].format) == 0 &&
-        strcmp(streams[i].name, "Claude") != 0)
-      continue;
     const mill_slice bytes = wire_of(streams[i].format, streams[i].stream);
-    struct starved starved = {streams[i].format, bytes};
-    run_starved(&starved); /* compiles the tables, which are kept */
+    struct starved starved = {streams[i].format, bytes, MILL_OK};
+    starved.result = run_halves(&starved); /* compiles the tables too, which are kept */
     test_each_failing_allocation(run_starved, &starved);
   }
 }
