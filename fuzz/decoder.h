@@ -1,6 +1,6 @@
 /*
  * What the fuzz targets of the decoder share: it tells the same of a stream, however that is cut
- * and whether or not the sink pauses, and every text that it tells is valid UTF-8. Aborts where not.
+ * and whether or not the sink pauses, and every text that it tells is valid UTF-8. Else it aborts.
  */
 #ifndef MILL_FUZZ_DECODER_H
 #define MILL_FUZZ_DECODER_H

@@ -437,14 +437,16 @@ static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *er
     set_provider_error(stream, error, MILL_E_PROVIDER, said->status, said);
     return;
   }
-  if (mill__decoder_terminated(decoder))
+  if (mill__decoder_complete(decoder))
     return;
   if (code) {
     outcome_of_break(stream, code, error);
     return;
   }
   int result = mill__decoder_finish(decoder);
-  if (result == MILL_E_INTERRUPTED)
+  if (result == MILL_E_PROVIDER)
+    set_provider_error(stream, error, result, said->status, said);
+  else if (result == MILL_E_INTERRUPTED)
     mill__error_set(error, result,
                     stream->transfer.queued
                         ? "the answer ended without its terminator: it may be incomplete"

@@ -546,8 +546,8 @@ static enum mill__body_verdict decode(mill_stream *stream, const char *bytes, si
   if (transfer->state == MILL__TRANSFER_ACTIVE) {
     if (mill__decoder_terminated(transfer->decoder))
       on_terminator(stream);
-    else if (error->seen)
-      begin_drain(stream); /* usage and a terminator may still follow the error */
+    else if (error->seen || mill__decoder_complete(transfer->decoder))
+      begin_drain(stream); /* usage and a terminator may still follow */
     else
       arm_timer(stream);
   } else if (!transfer->published && mill__decoder_terminated(transfer->decoder)) {

@@ -59,7 +59,7 @@ static const struct mill__finish_word finish_words[] = {
     {NULL, MILL_FINISH_NONE},
 };
 
-/* A call's input mostly comes in pieces, but some servers send it whole in the block's beginning. */
+/* A call's input mostly comes in pieces; some servers send it whole where the block begins. */
 static int begin_tool(struct mill__assembly *assembly, const struct mill__event_fields *fields) {
   struct mill__pending call = {
       .type = MILL_CHUNK_TOOL_CALL,

@@ -56,7 +56,7 @@ struct mill__decoder {
   uint64_t feed_offset;
 };
 
-/* ---- errors outside of whole events --------------------------------------------------------- */
+/* ---- errors outside of whole events ---------------------------------------------------------- */
 
 /* Data that is no whole event: all of it, or a part of it to the end, may be an error object. */
 static int find_glued_error(struct mill__decoder *decoder, mill_slice data) {
@@ -76,7 +76,7 @@ static int find_glued_error(struct mill__decoder *decoder, mill_slice data) {
   return MILL_END;
 }
 
-/* ---- the data of an event, as it arrives ---------------------------------------------------- */
+/* ---- the data of an event, as it arrives ----------------------------------------------------- */
 
 static bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -183,7 +183,7 @@ static int on_data(void *ctx, const char *bytes, size_t len) {
   return feed_payload(decoder, bytes, len);
 }
 
-/* ---- whole events --------------------------------------------------------------------------- */
+/* ---- whole events ---------------------------------------------------------------------------- */
 
 static bool whole_terminator(const struct mill__decoder *decoder) {
   return decoder->payload == TERMINATOR && !decoder->reader.dialect->terminator[decoder->matched];
@@ -305,7 +305,7 @@ static int on_comment(void *ctx, mill_slice text) {
   return MILL_OK;
 }
 
-/* ---- lines outside of events ------------------------------------------------------------------ */
+/* ---- lines outside of events ----------------------------------------------------------------- */
 
 /* Old llama.cpp sends its errors as a field of that name. */
 static int take_error_field(struct mill__decoder *decoder, mill_slice value) {
@@ -362,7 +362,7 @@ static int on_unknown(void *ctx, mill_slice name, mill_slice value) {
 static const struct mill__framer_callbacks callbacks = {
     .data = on_data, .event = on_event, .comment = on_comment, .unknown = on_unknown};
 
-/* ---- the functions of decoder.h ------------------------------------------------------------- */
+/* ---- the functions of decoder.h -------------------------------------------------------------- */
 
 int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *limits,
                       const struct mill__sink *sink, struct mill__decoder **ret_decoder) {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- fields of the same meaning everywhere ---------------------------------------------------- */
+/* ---- fields of the same meaning everywhere --------------------------------------------------- */
 
 /* "error" itself: an object, or a string that is the message. */
 static int take_error(struct mill__assembly *assembly, const struct mill__json_value *value) {
@@ -64,7 +64,7 @@ int mill__field_take(struct mill__assembly *assembly, const struct mill__json_va
   return MILL_OK;
 }
 
-/* ---- the values of an event ------------------------------------------------------------------- */
+/* ---- the values of an event ------------------------------------------------------------------ */
 
 int mill__event_keep(struct mill__event_fields *fields, struct mill__assembly *assembly,
                      const struct mill__json_value *value) {
@@ -128,7 +128,7 @@ int mill__event_end_call(const struct mill__event_fields *fields, struct mill__a
   return error ? error : mill__event_arguments(fields, assembly, key_field, nothing);
 }
 
-/* ---- words ------------------------------------------------------------------------------------ */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 bool mill__is(mill_slice text, const char *word) {
   return text.len == strlen(word) && memcmp(text.ptr, word, text.len) == 0;

@@ -9,7 +9,7 @@
 #include "parse/json.h"
 #include "provider/assembly.h"
 
-/* ---- fields of the same meaning everywhere ---------------------------------------------------- */
+/* ---- fields of the same meaning everywhere --------------------------------------------------- */
 
 enum mill__field {
   MILL__FIELD_ID, /* of the message, its model and role: strings */
@@ -48,7 +48,7 @@ enum mill__field {
 /* Take the value of a field above. */
 int mill__field_take(struct mill__assembly *assembly, const struct mill__json_value *value);
 
-/* ---- the values of an event ------------------------------------------------------------------- */
+/* ---- the values of an event ------------------------------------------------------------------ */
 
 #define MILL__EVENT_FIELDS 32
 
@@ -69,7 +69,7 @@ int mill__event_keep(struct mill__event_fields *fields, struct mill__assembly *a
 static inline bool mill__event_has(const struct mill__event_fields *fields, unsigned field) {
   return fields->seen >> field & 1;
 }
-/* The value() of a dialect whose state begins with them: its own are kept, the shared ones taken. */
+/* The value() of a dialect whose state begins with them: own fields are kept, shared ones taken. */
 int mill__event_value(struct mill__assembly *assembly, void *state,
                       const struct mill__json_value *value);
 /* Empty where it is not there. */
@@ -89,7 +89,7 @@ int mill__event_arguments(const struct mill__event_fields *fields, struct mill__
 int mill__event_end_call(const struct mill__event_fields *fields, struct mill__assembly *assembly,
                          unsigned key_field);
 
-/* ---- words ------------------------------------------------------------------------------------ */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 bool mill__is(mill_slice text, const char *word);
 

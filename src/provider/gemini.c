@@ -110,7 +110,7 @@ struct state {
   struct mill__span path, value;
 };
 
-/* ---- candidates ------------------------------------------------------------------------------- */
+/* ---- candidates ------------------------------------------------------------------------------ */
 
 static int end_candidate(struct mill__assembly *assembly, struct state *state) {
   int error = mill__assembly_bind(assembly, state->choice);
@@ -157,7 +157,7 @@ static int take_part(struct mill__assembly *assembly, struct state *state,
   return MILL_OK;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------ */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 /* Calls have no number, and seldom an id: each one is another, unless the last is to be gone on. */
 static int begin_call(struct mill__assembly *assembly, struct state *state) {
@@ -256,7 +256,7 @@ static int take_arg(struct mill__assembly *assembly, struct state *state,
   }
 }
 
-/* ---- the vtable ------------------------------------------------------------------------------- */
+/* ---- the vtable ------------------------------------------------------------------------------ */
 
 static int take_value(struct mill__assembly *assembly, void *state,
                       const struct mill__json_value *value) {

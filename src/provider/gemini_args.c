@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- paths ------------------------------------------------------------------------------------ */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 /* A step of a path: a member of an object, or an element of an array. */
 struct step {
@@ -83,7 +83,7 @@ static void drop_shared(mill_slice *a, mill_slice *b) {
   }
 }
 
-/* ---- text ------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static bool is_special(char c) {
   return c == '"' || c == '\\' || (unsigned char)c < 0x20;
@@ -199,7 +199,7 @@ static bool is_last(const struct mill__gemini_args *args, mill_slice path) {
   return path.len == args->path_len && memcmp(path.ptr, args->path, path.len) == 0;
 }
 
-/* ---- the functions of gemini_args.h ----------------------------------------------------------- */
+/* ---- the functions of gemini_args.h ---------------------------------------------------------- */
 
 int mill__gemini_args_string(struct mill__gemini_args *args, mill_slice path, mill_slice piece,
                              struct mill__buf *out) {

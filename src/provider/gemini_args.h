@@ -5,7 +5,7 @@
  * The model speaks in the order of that text, so that it only grows: of the value before, all
  * containers that the next one is not in are closed. A string stays open until another path comes,
  * since its pieces bear the same one. Source: RFC 9535 for the paths (names and indexes).
- * Thread: the owner's. Limits: MILL__GEMINI_PATH_BYTES. Errors: MILL_E_NOMEM, MILL_E_LIMIT (of `out`).
+ * Thread: the owner's. Limits: MILL__GEMINI_PATH_BYTES. Errors: MILL_E_NOMEM, MILL_E_LIMIT.
  */
 #ifndef MILL_PROVIDER_GEMINI_ARGS_H
 #define MILL_PROVIDER_GEMINI_ARGS_H

@@ -50,7 +50,7 @@ static bool index_of(mill_slice literal, int *ret_index) {
   return true;
 }
 
-/* ---- choices ---------------------------------------------------------------------------------- */
+/* ---- choices --------------------------------------------------------------------------------- */
 
 /* The deltas of the strings are begun first: whatever the order of the keys, theirs is the same. */
 static int begin_choice(struct mill__assembly *assembly, struct mill__chat_state *state,
@@ -104,7 +104,7 @@ static int end_choice(struct mill__assembly *assembly, struct mill__chat_state *
   return mill__assembly_finish(assembly, state->choice, finish, state->finish);
 }
 
-/* ---- values ----------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int string_value(struct mill__assembly *assembly, struct mill__chat_state *state,
                         enum mill__chat_string string, mill_slice text) {

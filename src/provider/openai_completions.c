@@ -1,6 +1,7 @@
 /*
  * The dialect of OpenAI's older completions: a chat without messages. Source: OpenAI's API
- * reference, and what compatible servers were seen to send (Together repeats the text in a `delta`).
+ * reference, and what compatible servers were seen to send. (Together's repeats the text in a
+ * `delta`.)
  */
 #include "provider/openai_chat.h"
 

@@ -60,7 +60,7 @@ static const struct mill__finish_word finish_words[] = {
     {NULL, MILL_FINISH_NONE},
 };
 
-/* ---- tool calls ------------------------------------------------------------------------------- */
+/* ---- tool calls ------------------------------------------------------------------------------ */
 
 static int add_call(struct mill__assembly *assembly, const struct mill__event_fields *fields,
                     struct mill__pending call) {
@@ -98,7 +98,7 @@ static int take_item(struct mill__assembly *assembly, const struct mill__event_f
                                          .tool_all = true});
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 #define PREFIX "response."
 
@@ -124,7 +124,7 @@ static int end_response(struct mill__assembly *assembly, const struct mill__even
   return error ? error : mill__assembly_complete(assembly);
 }
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 enum action {
   TEXT,

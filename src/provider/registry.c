@@ -5,8 +5,8 @@
 #include "provider/dialect.h"
 
 #define DIALECT(symbol, name) &mill__##symbol,
-static const struct mill__dialect *const dialects[] = {
-    MILL__DIALECTS(DIALECT) MILL__INNER_DIALECTS(DIALECT)};
+static const struct mill__dialect *const dialects[] = {MILL__DIALECTS(DIALECT)
+                                                           MILL__INNER_DIALECTS(DIALECT)};
 enum { N_DIALECTS = sizeof dialects / sizeof *dialects };
 
 const struct mill__dialect *mill__dialect_find(const char *name) {

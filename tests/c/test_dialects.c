@@ -19,7 +19,7 @@
 
 static const mill_limits limits = {.event_bytes = 1 << 24, .json_depth = 64};
 
-/* ---- streams and what is told of them --------------------------------------------------------- */
+/* ---- streams and what is told of them -------------------------------------------------------- */
 
 #define ANTHROPIC(type, rest) NAMED(type, "{\"type\":\"" type "\"" rest "}")
 #define BLOCK(index, block)                                                                        \
@@ -93,16 +93,18 @@ static const struct stream {
     {"anthropic-messages",
      "tool calls: in pieces, one block begun before the other stops, empty, whole, the server's "
      "own",
-     BLOCK("0", "\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"f\"")
-         BLOCK("1", "\"type\":\"tool_use\",\"id\":\"b\",\"name\":\"g\",\"input\":{ }") BLOCK_DELTA(
-             "1", "\"type\":\"input_json_delta\",\"partial_json\":\"[\"")
-             BLOCK_DELTA("0", "\"type\":\"input_json_delta\",\"partial_json\":\"\"") BLOCK_DELTA(
-                 "1", "\"type\":\"input_json_delta\",\"partial_json\":\"]\"") BLOCK_STOP("1")
-                 BLOCK_STOP("0") BLOCK("2", "\"type\":\"server_tool_use\",\"id\":\"s\",\"name\":"
-                                            "\"web_search\",\"input\":{}") BLOCK_DELTA(
-                     "2", "\"type\":\"input_json_delta\",\"partial_json\":\"{}\"") BLOCK_STOP("2")
-                     BLOCK("3",
-                           "\"type\":\"tool_use\",\"input\":{\"x\":1},\"name\":\"h\",\"id\":\"c\"")
+     BLOCK("0", "\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"f\"") BLOCK(
+         "1", "\"type\":\"tool_use\",\"id\":\"b\",\"name\":\"g\",\"input\":{ }")
+         BLOCK_DELTA("1", "\"type\":\"input_json_delta\",\"partial_json\":\"[\"") BLOCK_DELTA(
+             "0", "\"type\":\"input_json_delta\",\"partial_json\":\"\"")
+             BLOCK_DELTA("1", "\"type\":\"input_json_delta\",\"partial_json\":\"]\"") BLOCK_STOP(
+                 "1") BLOCK_STOP("0") BLOCK("2",
+                                            "\"type\":\"server_tool_use\",\"id\":\"s\",\"name\":"
+                                            "\"web_search\",\"input\":{}")
+                 BLOCK_DELTA("2", "\"type\":\"input_json_delta\",\"partial_json\":\"{}\"")
+                     BLOCK_STOP("2") BLOCK(
+                         "3",
+                         "\"type\":\"tool_use\",\"input\":{\"x\":1},\"name\":\"h\",\"id\":\"c\"")
                          BLOCK_DELTA("3", "\"type\":\"input_json_delta\",\"partial_json\":\"{}\"")
                              BLOCK_STOP("3") STOP_REASON("tool_use") MESSAGE_STOP,
      "- tool0.0<a,f>=\n"
@@ -236,10 +238,10 @@ static const struct stream {
              ",\"output_index\":0,\"item\":{\"id\":\"rs\",\"type\":\"reasoning\",\"summary\":[]}")
              RESPONSES("response.reasoning_summary_text.delta", ",\"delta\":\"S\"")
                  RESPONSES("response.reasoning_text.delta", ",\"delta\":\"T\"") RESPONSES(
-                     "response.output_item.added", ",\"output_index\":1,\"item\":{\"id\":\"msg\","
-                                                   "\"type\":\"message\",\"role\":\"assistant\"}")
-                     OUTPUT("Hel") OUTPUT("lo") RESPONSES("response.refusal.delta",
-                                                          ",\"delta\":\"R\"")
+                     "response.output_item.added",
+                     ",\"output_index\":1,\"item\":{\"id\":\"msg\","
+                     "\"type\":\"message\",\"role\":\"assistant\"}") OUTPUT("Hel") OUTPUT("lo")
+                     RESPONSES("response.refusal.delta", ",\"delta\":\"R\"")
                          RESPONSES("response.output_text.done", ",\"text\":\"Hello\"") RESPONSES(
                              "response.completed",
                              ",\"response\":{\"id\":\"r1\",\"status\":\"completed\",\"output\":[{"
@@ -426,10 +428,12 @@ static const struct stream {
      DATA("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"T\",\"thought\":true},{"
           "\"thought\":true,\"text\":\"U\"},{\"text\":\"a\",\"thought\":false}],\"role\":\"model\"}"
           "}],\"usageMetadata\":{\"trafficType\":\"ON_DEMAND\"},\"modelVersion\":\"g\","
-          "\"responseId\":\"r\"}") DATA(
-         "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\",\"thoughtSignature\":\"S\"}]},"
-         "\"finishReason\":\"STOP\",\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":1,"
-         "\"candidatesTokenCount\":2,\"thoughtsTokenCount\":3,\"cachedContentTokenCount\":4}}"),
+          "\"responseId\":\"r\"}")
+         DATA(
+             "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\",\"thoughtSignature\":\"S\"}]"
+             "},"
+             "\"finishReason\":\"STOP\",\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":1,"
+             "\"candidatesTokenCount\":2,\"thoughtsTokenCount\":3,\"cachedContentTokenCount\":4}}"),
      "- id:r model:g role:model reasoning0=T reasoning0=U text0=a\n"
      "- finish0=stop:STOP "
      "usage/1/2/3/4/"
@@ -538,12 +542,13 @@ static const struct stream {
              "\"type\":\"text\",\"text\":\"T\"}}}")
              DATA("{\"event_type\":\"step.delta\",\"delta\":{\"type\":\"thought_signature\","
                   "\"signature\":\"S\"}}") DATA("{\"delta\":{\"text\":\"x\",\"type\":\"text\"},"
-                                                "\"event_type\":\"step.delta\"}") DATA(
-                 "{\"delta\":{\"text\":\"y\",\"type\":\"text\"},\"event_type\":\"content.delta\"}")
-                 DATA("{\"interaction\":{\"status\":\"completed\",\"usage\":{\"total_input_"
-                      "tokens\":1,\"total_output_tokens\":2,\"total_thought_tokens\":3,\"total_"
-                      "cached_tokens\":4}},\"event_type\":\"interaction.completed\"}")
-                     NAMED("done", "[DONE]"),
+                                                "\"event_type\":\"step.delta\"}")
+                 DATA("{\"delta\":{\"text\":\"y\",\"type\":\"text\"},\"event_type\":\"content."
+                      "delta\"}")
+                     DATA("{\"interaction\":{\"status\":\"completed\",\"usage\":{\"total_input_"
+                          "tokens\":1,\"total_output_tokens\":2,\"total_thought_tokens\":3,\"total_"
+                          "cached_tokens\":4}},\"event_type\":\"interaction.completed\"}")
+                         NAMED("done", "[DONE]"),
      "- id:v1 model:g other0\n"
      "- other0\n"
      "- reasoning0=T\n"
@@ -669,21 +674,23 @@ static const struct stream {
      "provider error 429 429: m"},
     {"openai-assistants", "a plain answer",
      NAMED("thread.run.created", "{\"object\":\"thread.run\",\"id\":\"run\",\"model\":\"g\","
-                                 "\"status\":\"queued\",\"last_error\":null}") NAMED(
-         "thread.message.created", "{\"object\":\"thread.message\",\"id\":\"msg\",\"role\":"
-                                   "\"assistant\",\"status\":\"in_progress\",\"content\":[]}")
-         NAMED("thread.message.delta",
-               "{\"id\":\"msg\",\"object\":\"thread.message.delta\",\"delta\":{\"content\":[{"
-               "\"index\":0,\"type\":\"text\",\"text\":{\"value\":\"a\",\"annotations\":[]}},{"
-               "\"type\":\"text\",\"text\":{\"value\":\"b\"}},{\"type\":\"refusal\",\"refusal\":"
-               "\"R\"}]}}") NAMED("thread.message.completed",
-                                  "{\"object\":\"thread.message\",\"status\":\"completed\","
-                                  "\"content\":[{\"text\":{\"value\":\"ab\"}}]}")
-             DATA("{\"object\":\"thread.run.step\",\"status\":\"completed\",\"usage\":{\"prompt_"
-                  "tokens\":9}}")
-                 RUN("\"status\":\"completed\",\"usage\":{\"prompt_tokens\":1,\"completion_"
-                     "tokens\":2,\"prompt_token_details\":{\"cached_tokens\":3},\"completion_"
-                     "tokens_details\":{\"reasoning_tokens\":4}}") NAMED("done", "[DONE]"),
+                                 "\"status\":\"queued\",\"last_error\":null}")
+         NAMED("thread.message.created", "{\"object\":\"thread.message\",\"id\":\"msg\",\"role\":"
+                                         "\"assistant\",\"status\":\"in_progress\",\"content\":[]}")
+             NAMED(
+                 "thread.message.delta",
+                 "{\"id\":\"msg\",\"object\":\"thread.message.delta\",\"delta\":{\"content\":[{"
+                 "\"index\":0,\"type\":\"text\",\"text\":{\"value\":\"a\",\"annotations\":[]}},{"
+                 "\"type\":\"text\",\"text\":{\"value\":\"b\"}},{\"type\":\"refusal\",\"refusal\":"
+                 "\"R\"}]}}") NAMED("thread.message.completed",
+                                    "{\"object\":\"thread.message\",\"status\":\"completed\","
+                                    "\"content\":[{\"text\":{\"value\":\"ab\"}}]}")
+                 DATA(
+                     "{\"object\":\"thread.run.step\",\"status\":\"completed\",\"usage\":{\"prompt_"
+                     "tokens\":9}}")
+                     RUN("\"status\":\"completed\",\"usage\":{\"prompt_tokens\":1,\"completion_"
+                         "tokens\":2,\"prompt_token_details\":{\"cached_tokens\":3},\"completion_"
+                         "tokens_details\":{\"reasoning_tokens\":4}}") NAMED("done", "[DONE]"),
      "- id:run model:g other0\n"
      "- role:assistant other0\n"
      "- text0=a text0=b refusal0=R\n"
@@ -820,7 +827,7 @@ static void test_coverage(void) {
   }
 }
 
-/* ---- wrong shapes ----------------------------------------------------------------------------- */
+/* ---- wrong shapes ---------------------------------------------------------------------------- */
 
 /* The types that a dialect acts upon, and a stream that says "x" and ends well. */
 static const struct shaped {
@@ -976,7 +983,7 @@ static void test_shapes(void) {
   }
 }
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void run_with_failing_memory(void *ctx) {
   static struct test_log log;
@@ -1042,7 +1049,7 @@ static void test_steady_state(void) {
   }
 }
 
-/* ---- error answers ---------------------------------------------------------------------------- */
+/* ---- error answers --------------------------------------------------------------------------- */
 
 static void check_error_body(const char *format, const char *body, const char *expected) {
   test_case("%s: %s", format, body);
@@ -1087,7 +1094,7 @@ static void test_error_bodies(void) {
   check_error_body("events", "{\"error\":{\"message\":\"m\"}}", NULL);
 }
 
-/* ---- recorded streams ----------------------------------------------------------------------- */
+/* ---- recorded streams ------------------------------------------------------------------------ */
 
 /* What a recording adds up to, for choice 0. */
 struct answer {

@@ -22,7 +22,7 @@ static struct mill__decoder *open_chat(struct test_log *log) {
   return test_log_open(log, "openai-chat", &limits);
 }
 
-/* ---- streams and what is told of them ------------------------------------------------------- */
+/* ---- streams and what is told of them -------------------------------------------------------- */
 
 static const struct {
   const char *name, *stream, *log;
@@ -333,7 +333,7 @@ static void test_streams(void) {
   }
 }
 
-/* ---- wrong shapes --------------------------------------------------------------------------- */
+/* ---- wrong shapes ---------------------------------------------------------------------------- */
 
 /* The document in which `value` stands at a path of the table. */
 static void put_document(struct test_log *log, const char *path, const char *value) {
@@ -390,7 +390,7 @@ static void test_shapes(void) {
     }
 }
 
-/* ---- pauses, limits, memory ----------------------------------------------------------------- */
+/* ---- pauses, limits, memory ------------------------------------------------------------------ */
 
 static void test_pause(void) {
   test_case("%s", "a sink that pauses behind every event");
@@ -569,7 +569,7 @@ static void test_steady_state(void) {
   mill__decoder_free(decoder);
 }
 
-/* ---- error answers -------------------------------------------------------------------------- */
+/* ---- error answers --------------------------------------------------------------------------- */
 
 static void check_error_body(const char *body, const char *expected) {
   test_case("%s", body);
