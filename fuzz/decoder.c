@@ -51,6 +51,7 @@ static void record_delta(struct log *log, const struct mill__delta *delta) {
   record_number(log, delta->type);
   record_number(log, delta->choice);
   record_text(log, delta->text);
+  record_text(log, delta->signature);
   record_number(log, delta->tool_index);
   record_text(log, delta->tool_id);
   record_text(log, delta->tool_name);

@@ -14,7 +14,7 @@ extern "C" {
  *
  * Positive numbers are not errors: MILL_AGAIN (nothing ready yet) and MILL_END (the stream is over).
  * "retriable" says whether the engine may try again while no content was handed out; for
- * MILL_E_STATUS and MILL_E_PROVIDER it depends on the status code too.
+ * MILL_E_STATUS and MILL_E_PROVIDER it depends on the status too, for MILL_E_TIMEOUT on the phase.
  */
 #define MILL_ERRORS(X)                                                                             \
   X(0, OK, "", 0, "no error")                                                                      \
@@ -57,11 +57,11 @@ typedef struct mill_error {
   int status;            /* HTTP status; for MILL_E_PROVIDER the status its code stands for, or 0 */
   enum mill_phase phase; /* MILL_E_TIMEOUT only */
   int64_t retry_after_ms; /* as the server asked, capped; -1 where it did not */
-  int64_t byte_offset;   /* MILL_E_PROTOCOL: offset into the body; -1 where unknown */
-  char *text;            /* what happened and what to do, one or two sentences */
-  char *kind;            /* machine-readable: "dns", "refused", "tls", "proxy", a provider's code */
-  char *request_id;      /* the server's request id header */
-  char *body;            /* the first bytes of an unusable answer, at most 64 KiB, may hold NUL */
+  int64_t byte_offset;    /* MILL_E_PROTOCOL: offset into the body; -1 where unknown */
+  char *text;             /* what happened and what to do, one or two sentences */
+  char *kind;       /* machine-readable: "dns", "refused", "tls", "proxy", a provider's code */
+  char *request_id; /* the server's request id header */
+  char *body;       /* the first bytes of an unusable answer, at most 64 KiB, may hold NUL */
   size_t body_len;
 } mill_error;
 

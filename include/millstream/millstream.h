@@ -51,11 +51,11 @@ typedef struct mill_allocator {
 /* Replace the allocator. Call before anything else of this library, or not at all. */
 MILL_API void mill_set_allocator(const mill_allocator *allocator);
 
-MILL_API const char *mill_version(void);          /* "0.1.0" */
-MILL_API const char *mill_curl_version(void);     /* libcurl's own description, with its TLS */
-MILL_API const char *mill_error_name(int code);   /* "MILL_E_TIMEOUT" */
-MILL_API const char *mill_error_text(int code);   /* "a time limit was reached" */
-MILL_API const char *mill_error_class(int code);  /* the Python exception: "Timeout" */
+MILL_API const char *mill_version(void);         /* "0.1.0" */
+MILL_API const char *mill_curl_version(void);    /* libcurl's own description, with its TLS */
+MILL_API const char *mill_error_name(int code);  /* "MILL_E_TIMEOUT" */
+MILL_API const char *mill_error_text(int code);  /* "a time limit was reached" */
+MILL_API const char *mill_error_class(int code); /* the Python exception: "Timeout" */
 MILL_API const char *mill_phase_name(enum mill_phase phase); /* "first_chunk" */
 /* The NULL-terminated names of the wire formats that mill_request.format takes. */
 MILL_API const char *const *mill_formats(void);
@@ -84,12 +84,12 @@ typedef struct mill_metrics {
   uint64_t streams_open; /* started, and neither ended nor freed */
   uint64_t streams_ok, streams_failed, streams_cancelled;
   uint64_t retries;
-  uint64_t chunks;     /* deltas put into queues */
-  uint64_t events;     /* events seen on the wire */
-  uint64_t bytes_in;   /* body bytes, decoded */
-  uint64_t bytes_out;  /* body bytes sent */
-  uint64_t wakeups;    /* notifications of waiting consumers */
-  uint64_t pauses;     /* transfers stopped by a full queue */
+  uint64_t chunks;      /* deltas put into queues */
+  uint64_t events;      /* events seen on the wire */
+  uint64_t bytes_in;    /* body bytes, decoded */
+  uint64_t bytes_out;   /* body bytes sent */
+  uint64_t wakeups;     /* notifications of waiting consumers */
+  uint64_t pauses;      /* transfers stopped by a full queue */
   uint64_t connections; /* sockets opened */
   uint64_t cpu_ns;      /* CPU time of the engine's thread; 0 in a mill_stats */
   uint64_t first_chunk_us[MILL_HISTOGRAM_BUCKETS]; /* start to first chunk */
@@ -135,16 +135,16 @@ typedef struct mill_request {
   const char *format; /* one of mill_formats(); default "openai-chat" */
   mill_timeouts timeouts;
   mill_limits limits;
-  unsigned max_retries;      /* before the first content only; default 2 */
-  const char *proxy;         /* URL; "" for none; NULL: libcurl's environment variables */
-  const char *no_proxy;      /* hosts that go direct, comma separated; with `proxy` only */
-  const char *unix_socket;   /* path; the URL's host goes into the Host header only */
-  const char *ca_file, *ca_dir; /* PEM bundle, hashed folder; NULL: libcurl's built-in store */
-  bool insecure;             /* no certificate check */
+  unsigned max_retries;             /* before the first content only; default 2 */
+  const char *proxy;                /* URL; "" for none; NULL: libcurl's environment variables */
+  const char *no_proxy;             /* hosts that go direct, comma separated; with `proxy` only */
+  const char *unix_socket;          /* path; the URL's host goes into the Host header only */
+  const char *ca_file, *ca_dir;     /* PEM bundle, hashed folder; NULL: libcurl's built-in store */
+  bool insecure;                    /* no certificate check */
   const char *cert_file, *key_file; /* client certificate, PEM */
-  enum mill_http2 http2;     /* AUTO: on where the running libcurl is >= 8.14.1 */
-  bool compression;          /* ask for gzip and deflate */
-  mill_stats *stats;         /* counted there too; NULL: the engine's counters only */
+  enum mill_http2 http2;            /* AUTO: on where the running libcurl is >= 8.14.1 */
+  bool compression;                 /* ask for gzip and deflate */
+  mill_stats *stats;                /* counted there too; NULL: the engine's counters only */
 } mill_request;
 
 MILL_API void mill_request_init(mill_request *request);
@@ -186,10 +186,10 @@ typedef struct mill_usage {
 
 /* One server-sent event (WHATWG HTML, section 9.2), or one record of another framing. */
 typedef struct mill_event {
-  mill_slice type; /* "message" where the event names none */
-  mill_slice data; /* bytes as they came; lines joined by LF */
-  mill_slice id;   /* the last event id, sticky */
-  uint64_t number; /* 0 for the first event of the stream */
+  mill_slice type;   /* "message" where the event names none */
+  mill_slice data;   /* bytes as they came; lines joined by LF */
+  mill_slice id;     /* the last event id, sticky */
+  uint64_t number;   /* 0 for the first event of the stream */
   unsigned n_chunks; /* how many chunks it carries */
 } mill_event;
 
@@ -198,7 +198,9 @@ typedef struct mill_chunk {
   enum mill_chunk_type type;
   int choice;      /* index of the answer this belongs to */
   mill_slice text; /* text, reasoning, refusal: the piece, UTF-8; tool call: a piece of arguments */
-  int tool_index;  /* tool call: its number in the message, from 0 */
+  mill_slice
+      signature;  /* reasoning: what its provider wants back with it; text may be empty then */
+  int tool_index; /* tool call: its number in the message, from 0 */
   mill_slice tool_id, tool_name; /* tool call: empty after its first piece */
   enum mill_finish finish;
   mill_slice finish_raw; /* finish: the provider's word */
@@ -239,6 +241,7 @@ typedef struct mill_tool_call {
 typedef struct mill_choice {
   int index;
   mill_slice text, reasoning, refusal, finish_raw;
+  mill_slice signature; /* of the reasoning: the last one that came */
   enum mill_finish finish;
   const mill_tool_call *tool_calls;
   size_t n_tool_calls;
@@ -250,15 +253,16 @@ typedef struct mill_message {
   const mill_choice *choices; /* in order of their index */
   size_t n_choices;
   bool has_usage;
-  mill_usage usage; /* the last numbers sent */
+  mill_usage usage;   /* the last numbers sent */
+  const char *format; /* the wire format that it came in: a signature is good in no other */
 } mill_message;
 
 /* [consumer] Valid until the next call with this stream. MILL_E_NOMEM is the only error. */
 MILL_API int mill_stream_message(mill_stream *stream, mill_message *ret_message);
 
 typedef struct mill_response {
-  int status;       /* 0: no answer yet */
-  int http_version; /* 10, 11, 20; 0 where unknown */
+  int status;         /* 0: no answer yet */
+  int http_version;   /* 10, 11, 20; 0 where unknown */
   mill_slice headers; /* "Name: value\r\n" lines of the final answer */
 } mill_response;
 

@@ -6,11 +6,21 @@
 
 #include <string.h>
 
-enum { TEXT, TOOL_ID, TOOL_NAME, FINISH_RAW, USAGE_RAW, EVENT_TYPE, EVENT_ID, EVENT_DATA, N_PARTS };
+enum {
+  TEXT,
+  SIGNATURE,
+  TOOL_ID,
+  TOOL_NAME,
+  FINISH_RAW,
+  USAGE_RAW,
+  EVENT_TYPE,
+  EVENT_ID,
+  EVENT_DATA,
+  N_PARTS
+};
 
 typedef struct {
-  PyObject_VAR_HEAD
-  PyObject *event; /* shared Event; NULL: the three EVENT parts are here */
+  PyObject_VAR_HEAD PyObject *event; /* shared Event; NULL: the three EVENT parts are here */
   size_t len[N_PARTS];
   int64_t tokens[4]; /* usage: input, output, reasoning, cached */
   int choice, tool_index;
@@ -28,6 +38,7 @@ static mill_slice part(const ChunkObject *self, int which) {
 PyObject *chunk_new(core_state *state, const mill_chunk *chunk, PyObject *event) {
   mill_slice parts[N_PARTS] = {
       [TEXT] = chunk->text,
+      [SIGNATURE] = chunk->signature,
       [TOOL_ID] = chunk->tool_id,
       [TOOL_NAME] = chunk->tool_name,
       [FINISH_RAW] = chunk->finish_raw,
@@ -96,6 +107,10 @@ static PyObject *get_reasoning(PyObject *self, void *unused) {
   return text_if(self, MILL_CHUNK_REASONING);
 }
 
+static PyObject *get_signature(PyObject *self, void *unused) {
+  return slice_to_str(part((ChunkObject *)self, SIGNATURE));
+}
+
 static PyObject *get_refusal(PyObject *self, void *unused) {
   return text_if(self, MILL_CHUNK_REFUSAL);
 }
@@ -160,27 +175,35 @@ static PyObject *chunk_str(PyObject *self) {
   return get_text(self, NULL);
 }
 
-/* What the chunk says, in the words of its attributes. */
+/* The attribute that has what the chunk says. */
+static const char *telling(const ChunkObject *chunk) {
+  static const char *const names[] = {"text",  "reasoning",         "refusal", "tool_call",
+                                      "usage", "finish_reason_raw", "raw"};
+  return chunk->len[SIGNATURE] && !chunk->len[TEXT] ? "signature" : names[chunk->type];
+}
+
 static PyObject *chunk_repr(PyObject *self) {
-  static const char *const telling[] = {"text",  "reasoning",         "refusal", "tool_call",
-                                        "usage", "finish_reason_raw", "raw"};
   const ChunkObject *chunk = (ChunkObject *)self;
-  PyObject *value = PyObject_GetAttrString(self, telling[chunk->type]);
+  const char *name = telling(chunk);
+  PyObject *value = PyObject_GetAttrString(self, name);
   if (!value)
     return NULL;
-  PyObject *repr = PyUnicode_FromFormat("Chunk(type=%R, choice=%d, %s=%R)",
-                                        state_of(self)->chunk_types[chunk->type], chunk->choice,
-                                        telling[chunk->type], value);
+  PyObject *repr =
+      PyUnicode_FromFormat("Chunk(type=%R, choice=%d, %s=%R)",
+                           state_of(self)->chunk_types[chunk->type], chunk->choice, name, value);
   Py_DECREF(value);
   return repr;
 }
 
 static PyGetSetDef chunk_getset[] = {
     {"type", get_type, NULL,
-     "What the delta is: 'text', 'reasoning', 'refusal', 'tool_call', 'usage', 'finish' or 'other'.",
+     "What the delta is: 'text', 'reasoning', 'refusal', 'tool_call', 'usage', 'finish' or "
+     "'other'.",
      NULL},
     {"text", get_text, NULL, "The piece of answer text; \"\" where the chunk is no text.", NULL},
     {"reasoning", get_reasoning, NULL, "The piece of reasoning; \"\" where it is none.", NULL},
+    {"signature", get_signature, NULL,
+     "What the provider wants back with its reasoning; \"\" where the chunk has none.", NULL},
     {"refusal", get_refusal, NULL, "The piece of a refusal; \"\" where it is none.", NULL},
     {"tool_call", get_tool_call, NULL,
      "A ToolCall whose arguments are the new fragment, id and name only in its first; or None.",

@@ -4,8 +4,7 @@
 #include <string.h>
 
 typedef struct {
-  PyObject_VAR_HEAD
-  size_t type_len, id_len, data_len;
+  PyObject_VAR_HEAD size_t type_len, id_len, data_len;
   char bytes[]; /* type, id, data */
 } EventObject;
 
@@ -102,8 +101,8 @@ static PyObject *event_richcompare(PyObject *left, PyObject *right, int op) {
   if (Py_TYPE(left) != Py_TYPE(right) || (op != Py_EQ && op != Py_NE))
     Py_RETURN_NOTIMPLEMENTED;
   const EventObject *a = (EventObject *)left, *b = (EventObject *)right;
-  bool same = equal(type_of(a), type_of(b)) && equal(id_of(a), id_of(b)) &&
-              equal(data_of(a), data_of(b));
+  bool same =
+      equal(type_of(a), type_of(b)) && equal(id_of(a), id_of(b)) && equal(data_of(a), data_of(b));
   return PyBool_FromLong(same == (op == Py_EQ));
 }
 
@@ -128,9 +127,10 @@ static PyMethodDef event_methods[] = {
 };
 
 static PyType_Slot event_slots[] = {
-    {Py_tp_doc, "Event(type='message', data='', id='')\n--\n\n"
-                "One server-sent event (WHATWG HTML, section 9.2), or one record of another framing.\n"
-                "Immutable."},
+    {Py_tp_doc,
+     "Event(type='message', data='', id='')\n--\n\n"
+     "One server-sent event (WHATWG HTML, section 9.2), or one record of another framing.\n"
+     "Immutable."},
     {Py_tp_new, event_tp_new},
     {Py_tp_dealloc, event_dealloc},
     {Py_tp_repr, event_repr},

@@ -44,10 +44,12 @@ static PyObject *set_error_factory(PyObject *module, PyObject *factory) {
 }
 
 static PyMethodDef functions[] = {
-    {"metrics", metrics, METH_NOARGS, "metrics($module, /)\n--\n\nThe counters of the process as a dict."},
+    {"metrics", metrics, METH_NOARGS,
+     "metrics($module, /)\n--\n\nThe counters of the process as a dict."},
     {"formats", formats, METH_NOARGS, "formats($module, /)\n--\n\nThe names of the wire formats."},
     {"set_error_factory", set_error_factory, METH_O,
-     "set_error_factory($module, factory, /)\n--\n\nThe function that builds an exception from its facts."},
+     "set_error_factory($module, factory, /)\n--\n\nThe function that builds an exception from its "
+     "facts."},
     {"shutdown", engine_shutdown, METH_NOARGS,
      "shutdown($module, /)\n--\n\nStop the engine; its streams end as cancelled."},
     {"after_fork_child", engine_after_fork_child, METH_NOARGS,

@@ -31,10 +31,11 @@ static PyStructSequence_Field choice_fields[] = {
     {"tool_calls", "A tuple of ToolCall."},
     {"finish_reason", "'stop', 'length', 'tool_calls', 'content_filter', 'other', or None."},
     {"finish_reason_raw", "The provider's own word, or None."},
+    {"signature", "What the provider wants back with the reasoning, the last that came; or None."},
     {NULL, NULL},
 };
 static PyStructSequence_Desc choice_desc = {"millstream.Choice", "One answer of several.",
-                                            choice_fields, 7};
+                                            choice_fields, 8};
 
 static PyStructSequence_Field message_fields[] = {
     {"id", "The provider's id of the answer, or None."},
@@ -47,11 +48,13 @@ static PyStructSequence_Field message_fields[] = {
     {"finish_reason", "'stop', 'length', 'tool_calls', 'content_filter', 'other', or None."},
     {"finish_reason_raw", "The provider's own word, or None."},
     {"usage", "A Usage, or None where none was sent."},
-    {"choices", "A tuple of Choice; the fields above are those of the first."},
+    {"choices", "A tuple of Choice; texts, calls, reasons and signature are those of the first."},
+    {"signature", "What the provider wants back with the reasoning, the last that came; or None."},
+    {"format", "The wire format that it came in, or None; not an item of the tuple."},
     {NULL, NULL},
 };
 static PyStructSequence_Desc message_desc = {
-    "millstream.Message", "What the chunks taken so far add up to.", message_fields, 11};
+    "millstream.Message", "What the chunks taken so far add up to.", message_fields, 12};
 
 static PyStructSequence_Field timing_fields[] = {
     {"connect", "Seconds until the request went out, or None."},
@@ -135,7 +138,9 @@ PyObject *records_tool_call(core_state *state, int index, mill_slice id, mill_sl
 
 PyObject *records_usage(core_state *state, const mill_usage *usage) {
   PyObject *values[] = {
-      tokens(usage->input_tokens), tokens(usage->output_tokens), tokens(usage->reasoning_tokens),
+      tokens(usage->input_tokens),
+      tokens(usage->output_tokens),
+      tokens(usage->reasoning_tokens),
       tokens(usage->cached_tokens),
       usage->raw.len ? slice_to_json(usage->raw) : PyDict_New(),
   };
@@ -157,10 +162,10 @@ static PyObject *tool_calls(core_state *state, const mill_choice *choice) {
 
 static PyObject *choice_record(core_state *state, const mill_choice *choice) {
   PyObject *values[] = {
-      PyLong_FromLong(choice->index),     slice_to_str(choice->text),
-      slice_to_str(choice->reasoning),    slice_to_str(choice->refusal),
-      tool_calls(state, choice),          Py_NewRef(state->finish_reasons[choice->finish]),
-      str_or_none(choice->finish_raw),
+      PyLong_FromLong(choice->index),  slice_to_str(choice->text),
+      slice_to_str(choice->reasoning), slice_to_str(choice->refusal),
+      tool_calls(state, choice),       Py_NewRef(state->finish_reasons[choice->finish]),
+      str_or_none(choice->finish_raw), str_or_none(choice->signature),
   };
   return RECORD(state->choice_type, values);
 }
@@ -187,8 +192,8 @@ static PyObject *of_first(PyObject *tuple, Py_ssize_t field, PyObject *none) {
 PyObject *records_message(core_state *state, const mill_message *message) {
   PyObject *all = choices(state, message);
   PyObject *no_calls = PyTuple_New(0);
-  PyObject *role = message->role.len ? slice_to_str(message->role)
-                                     : PyUnicode_FromString("assistant");
+  PyObject *role =
+      message->role.len ? slice_to_str(message->role) : PyUnicode_FromString("assistant");
   PyObject *values[] = {
       str_or_none(message->id),
       str_or_none(message->model),
@@ -201,6 +206,8 @@ PyObject *records_message(core_state *state, const mill_message *message) {
       of_first(all, 6, Py_None),
       message->has_usage ? records_usage(state, &message->usage) : Py_NewRef(Py_None),
       all,
+      of_first(all, 7, Py_None),
+      PyUnicode_FromString(message->format),
   };
   Py_XDECREF(no_calls);
   return RECORD(state->message_type, values);

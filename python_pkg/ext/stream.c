@@ -35,10 +35,10 @@ static int read_headers(struct arguments *arguments) {
 
 static int read_arguments(core_state *state, PyObject *args, PyObject *kwargs,
                           struct arguments *arguments) {
-  static char *names[] = {"url",       "method",    "headers",     "body",     "format",
-                          "timeouts",  "limits",    "max_retries", "proxy",    "no_proxy",
+  static char *names[] = {"url",         "method",  "headers",     "body",     "format",
+                          "timeouts",    "limits",  "max_retries", "proxy",    "no_proxy",
                           "unix_socket", "ca_file", "ca_dir",      "insecure", "cert_file",
-                          "key_file",  "http2",     "compression", "stats",    NULL};
+                          "key_file",    "http2",   "compression", "stats",    NULL};
   mill_request *request = &arguments->request;
   mill_request_init(request);
   int insecure = 0, comments = 0, http2 = 0, compression = 0;
@@ -398,7 +398,8 @@ static PyMethodDef base_methods[] = {
 
 static PyGetSetDef base_getset[] = {
     {"message", get_message, NULL, "The Message that the chunks taken so far add up to.", NULL},
-    {"timing", get_timing, NULL, "When things happened: a Timing, in seconds since the start.", NULL},
+    {"timing", get_timing, NULL, "When things happened: a Timing, in seconds since the start.",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -67,11 +67,9 @@ static int64_t slice_ms(int64_t deadline_ns) {
 /* The wait proper. The GIL is released exactly here. */
 static void sleep_on(StreamObject *self, mill_waiter *waiter, int64_t ms) {
   int64_t woken_ns;
-  Py_BEGIN_ALLOW_THREADS
-  mill_waiter_wait(waiter, ms);
+  Py_BEGIN_ALLOW_THREADS mill_waiter_wait(waiter, ms);
   woken_ns = wait_clock_ns();
-  Py_END_ALLOW_THREADS
-  COUNT(self, takes, 1);
+  Py_END_ALLOW_THREADS COUNT(self, takes, 1);
   COUNT(self, wait_ns, (uint64_t)(wait_clock_ns() - woken_ns));
 }
 
@@ -82,10 +80,9 @@ static int take_turn(StreamObject *self, int64_t deadline_ns) {
   for (;;) {
     PyLockStatus status;
     int64_t ms = slice_ms(deadline_ns);
-    Py_BEGIN_ALLOW_THREADS
-    status = PyThread_acquire_lock_timed(self->wait_lock, ms < 0 ? -1 : ms * 1000, 1);
-    Py_END_ALLOW_THREADS
-    COUNT(self, takes, 1);
+    Py_BEGIN_ALLOW_THREADS status =
+        PyThread_acquire_lock_timed(self->wait_lock, ms < 0 ? -1 : ms * 1000, 1);
+    Py_END_ALLOW_THREADS COUNT(self, takes, 1);
     if (status == PY_LOCK_ACQUIRED)
       return 0;
     if (PyErr_CheckSignals())
@@ -112,7 +109,8 @@ static int wait_in_turn(StreamObject *self, mill_waiter *waiter, enum mill_wait 
     if (PyErr_CheckSignals())
       return -1;
     if (deadline_ns >= 0 && wait_clock_ns() >= deadline_ns)
-      return arm(self, waiter, what) == MILL_END ? 0 : (mill_waiter_disarm(waiter, self->stream), 1);
+      return arm(self, waiter, what) == MILL_END ? 0
+                                                 : (mill_waiter_disarm(waiter, self->stream), 1);
   }
   return 0;
 }
@@ -137,7 +135,6 @@ int wait_for_stream(StreamObject *self, enum mill_wait what, double timeout_s) {
 }
 
 void wait_detached(void (*function)(void *), void *argument) {
-  Py_BEGIN_ALLOW_THREADS
-  function(argument);
+  Py_BEGIN_ALLOW_THREADS function(argument);
   Py_END_ALLOW_THREADS
 }

@@ -7,8 +7,7 @@
 #include "core.h"
 
 typedef struct {
-  PyObject_HEAD
-  mill_waiter *waiter;
+  PyObject_HEAD mill_waiter *waiter;
 } WaiterObject;
 
 static PyObject *waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {

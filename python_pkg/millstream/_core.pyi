@@ -50,7 +50,7 @@ class Usage(structseq[Any], tuple[int | None, int | None, int | None, int | None
 @final
 class Choice(
     structseq[Any],
-    tuple[int, str, str, str, tuple[ToolCall, ...], _FinishReason | None, str | None],
+    tuple[int, str, str, str, tuple[ToolCall, ...], _FinishReason | None, str | None, str | None],
 ):
     __match_args__: Final = (
         "index",
@@ -60,6 +60,7 @@ class Choice(
         "tool_calls",
         "finish_reason",
         "finish_reason_raw",
+        "signature",
     )
     @property
     def index(self) -> int: ...  # type: ignore[override]
@@ -75,6 +76,8 @@ class Choice(
     def finish_reason(self) -> _FinishReason | None: ...
     @property
     def finish_reason_raw(self) -> str | None: ...
+    @property
+    def signature(self) -> str | None: ...
 
 @final
 class Message(
@@ -91,6 +94,7 @@ class Message(
         str | None,
         Usage | None,
         tuple[Choice, ...],
+        str | None,
     ],
 ):
     __match_args__: Final = (
@@ -105,6 +109,7 @@ class Message(
         "finish_reason_raw",
         "usage",
         "choices",
+        "signature",
     )
     @property
     def id(self) -> str | None: ...
@@ -128,6 +133,10 @@ class Message(
     def usage(self) -> Usage | None: ...
     @property
     def choices(self) -> tuple[Choice, ...]: ...
+    @property
+    def signature(self) -> str | None: ...
+    @property
+    def format(self) -> str | None: ...
 
 @final
 class Timing(
@@ -177,6 +186,8 @@ class Chunk:
     def text(self) -> str: ...
     @property
     def reasoning(self) -> str: ...
+    @property
+    def signature(self) -> str: ...
     @property
     def refusal(self) -> str: ...
     @property

@@ -12,7 +12,7 @@ struct mill__list {
   struct mill__list *prev, *next;
 };
 
-#define MILL__CONTAINER(node, type, member) ((type *)((char *)(node) - offsetof(type, member)))
+#define MILL__CONTAINER(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
 static inline void mill__list_init(struct mill__list *node) {
   node->prev = node->next = node;

@@ -111,8 +111,8 @@ void mill__engine_transfer_done(mill_engine *engine, mill_stream *stream) {
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_data) {
   (void)easy, (void)socket_data;
   mill_engine *engine = user;
-  unsigned watch = (what & CURL_POLL_IN ? MILL__LOOP_READ : 0u) |
-                   (what & CURL_POLL_OUT ? MILL__LOOP_WRITE : 0u);
+  unsigned watch =
+      (what & CURL_POLL_IN ? MILL__LOOP_READ : 0u) | (what & CURL_POLL_OUT ? MILL__LOOP_WRITE : 0u);
   if (what == CURL_POLL_REMOVE)
     watch = 0;
   if (mill__loop_watch(&engine->loop, fd, watch) != MILL_OK)
@@ -294,8 +294,7 @@ static void turn(mill_engine *engine) {
 static void end_transfers(mill_engine *engine) {
   run_commands(engine);
   while (!mill__list_empty(&engine->transfers))
-    mill__transfer_cancel(
-        MILL__CONTAINER(engine->transfers.next, mill_stream, transfer.link));
+    mill__transfer_cancel(MILL__CONTAINER(engine->transfers.next, mill_stream, transfer.link));
   notify_touched(engine);
 }
 

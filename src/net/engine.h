@@ -30,7 +30,7 @@ struct mill_engine {
   bool http2_auto; /* the running libcurl's HTTP/2 can be trusted */
 
   /* atomic */
-  atomic_uint refs; /* the owner's, and one for each stream */
+  atomic_uint refs;   /* the owner's, and one for each stream */
   atomic_bool forked; /* it belongs to the parent process */
   atomic_bool stopping;
   _Atomic(mill_stream *) inbox; /* closed for good when the thread is gone */

@@ -7,8 +7,8 @@
 
 #include "base/buf.h"
 
-#define MILL__ERROR_TEXT_BYTES 1024    /* longer texts are cut */
-#define MILL__ERROR_BODY_BYTES 65536   /* of an unusable answer that is kept */
+#define MILL__ERROR_TEXT_BYTES 1024  /* longer texts are cut */
+#define MILL__ERROR_BODY_BYTES 65536 /* of an unusable answer that is kept */
 
 void mill__error_init(mill_error *error);
 void mill__error_fini(mill_error *error);

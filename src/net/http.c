@@ -12,9 +12,10 @@
 #include "net/engine.h"
 #include "net/retry.h"
 
-#define UPLOAD_BUFFER_BYTES 16384L /* the least that libcurl takes; its default is 64 KiB a transfer */
-#define TOO_LARGE 100              /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
-#define NO_LIMIT_MS 86400000L      /* our own clocks are in charge */
+#define UPLOAD_BUFFER_BYTES                                                                        \
+  16384L                      /* the least that libcurl takes; its default is 64 KiB a transfer */
+#define TOO_LARGE 100         /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
+#define NO_LIMIT_MS 86400000L /* our own clocks are in charge */
 
 /* ---- callbacks: on the loop, from inside libcurl ---------------------------------------------- */
 
@@ -302,8 +303,8 @@ static void outcome_of_answer(mill_stream *stream, mill_error *error) {
   const struct mill__buf *body = &stream->transfer.body;
   struct mill__provider_error said;
   provider_error_init(&said);
-  bool is_error = body->len && mill__dialect_error_body(stream->request.dialect, body->ptr,
-                                                        body->len, &said);
+  bool is_error =
+      body->len && mill__dialect_error_body(stream->request.dialect, body->ptr, body->len, &said);
   mill_slice type = mill__response_media_type(head);
   if (head->status == 407) {
     mill__error_set(error, MILL_E_CONNECT, "no connection: " PROXY_ADVICE " (status 407)");
@@ -370,8 +371,9 @@ static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error
     return;
   }
   if (socket_errno == EMFILE || socket_errno == ENFILE) {
-    mill__error_set(error, MILL_E_CONNECT, "no connection: no file descriptor is left for a socket; "
-                                           "raise the limit (ulimit -n)");
+    mill__error_set(error, MILL_E_CONNECT,
+                    "no connection: no file descriptor is left for a socket; "
+                    "raise the limit (ulimit -n)");
     mill__error_set_kind(error, "descriptors", 11);
     return;
   }

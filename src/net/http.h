@@ -11,13 +11,13 @@
 #include "millstream/millstream.h"
 
 struct mill__http {
-  void *easy;        /* CURL; NULL: no exchange is on */
-  void *headers;     /* curl_slist */
-  char *text;        /* libcurl's error message */
-  bool sent;         /* the request went out */
-  bool replay;       /* libcurl wanted to send it a second time and was stopped */
-  int socket_errno;  /* why a socket could not be opened; 0: none failed */
-  bool answered;     /* a first line of an answer came */
+  void *easy;       /* CURL; NULL: no exchange is on */
+  void *headers;    /* curl_slist */
+  char *text;       /* libcurl's error message */
+  bool sent;        /* the request went out */
+  bool replay;      /* libcurl wanted to send it a second time and was stopped */
+  int socket_errno; /* why a socket could not be opened; 0: none failed */
+  bool answered;    /* a first line of an answer came */
 };
 
 /* Set up the exchange and give it to the engine's multi handle. */

@@ -64,8 +64,8 @@ int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protoco
     errno = ENOMEM;
     return -1;
   }
-  loop->slots[fd] = (struct mill__loop_slot){.generation = loop->slots[fd].generation + 1,
-                                             .open = true};
+  loop->slots[fd] =
+      (struct mill__loop_slot){.generation = loop->slots[fd].generation + 1, .open = true};
   return fd;
 }
 
@@ -128,8 +128,8 @@ size_t mill__loop_wait(struct mill__loop *loop, int timeout_ms, struct mill__loo
       (void)got;
       continue;
     }
-    events[n_events++] = (struct mill__loop_event){
-        fd, what_of(found[i].events), (uint32_t)(found[i].data.u64 >> 32)};
+    events[n_events++] = (struct mill__loop_event){fd, what_of(found[i].events),
+                                                   (uint32_t)(found[i].data.u64 >> 32)};
   }
   return n_events;
 }

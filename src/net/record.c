@@ -12,7 +12,7 @@ struct event_header {
 };
 
 struct delta_header {
-  size_t text_len, tool_id_len, tool_name_len, finish_raw_len;
+  size_t text_len, signature_len, tool_id_len, tool_name_len, finish_raw_len;
   int choice, tool_index;
   uint8_t type, finish;
   bool has_usage; /* a usage_header follows */
@@ -31,8 +31,8 @@ static size_t padded(size_t len) {
 }
 
 static size_t delta_bytes(const struct mill__delta *delta) {
-  size_t size = sizeof(struct delta_header) + delta->text.len + delta->tool_id.len +
-                delta->tool_name.len + delta->finish_raw.len;
+  size_t size = sizeof(struct delta_header) + delta->text.len + delta->signature.len +
+                delta->tool_id.len + delta->tool_name.len + delta->finish_raw.len;
   if (delta->type == MILL_CHUNK_USAGE)
     size += sizeof(struct usage_header) + delta->usage.raw.len;
   return padded(size);
@@ -51,6 +51,7 @@ static char *put_slice(char *at, mill_slice slice) {
 static void put_delta(char *at, const struct mill__delta *delta) {
   struct delta_header header = {
       .text_len = delta->text.len,
+      .signature_len = delta->signature.len,
       .tool_id_len = delta->tool_id.len,
       .tool_name_len = delta->tool_name.len,
       .finish_raw_len = delta->finish_raw.len,
@@ -73,6 +74,7 @@ static void put_delta(char *at, const struct mill__delta *delta) {
     at = put_slice(at, delta->usage.raw);
   }
   at = put_slice(at, delta->text);
+  at = put_slice(at, delta->signature);
   at = put_slice(at, delta->tool_id);
   at = put_slice(at, delta->tool_name);
   put_slice(at, delta->finish_raw);
@@ -126,8 +128,8 @@ static mill_slice take(const char **at, size_t len) {
   return slice;
 }
 
-void mill__record_open(struct mill__record_reader *reader, const void *record, mill_event *ret_event,
-                       struct mill__meta *ret_meta) {
+void mill__record_open(struct mill__record_reader *reader, const void *record,
+                       mill_event *ret_event, struct mill__meta *ret_meta) {
   struct event_header header;
   memcpy(&header, record, sizeof header);
   const char *at = (const char *)record + sizeof header;
@@ -163,6 +165,7 @@ void mill__record_next(struct mill__record_reader *reader, mill_chunk *ret_chunk
   ret_chunk->tool_index = header.tool_index;
   ret_chunk->finish = (enum mill_finish)header.finish;
   ret_chunk->text = take(&at, header.text_len);
+  ret_chunk->signature = take(&at, header.signature_len);
   ret_chunk->tool_id = take(&at, header.tool_id_len);
   ret_chunk->tool_name = take(&at, header.tool_name_len);
   ret_chunk->finish_raw = take(&at, header.finish_raw_len);

@@ -19,8 +19,8 @@ struct mill__record_reader {
   unsigned left;    /* deltas not read yet */
 };
 
-void mill__record_open(struct mill__record_reader *reader, const void *record, mill_event *ret_event,
-                       struct mill__meta *ret_meta);
+void mill__record_open(struct mill__record_reader *reader, const void *record,
+                       mill_event *ret_event, struct mill__meta *ret_meta);
 /* The next delta; call only while reader->left is not 0. Does not write chunk->event. */
 void mill__record_next(struct mill__record_reader *reader, mill_chunk *ret_chunk);
 

@@ -9,9 +9,9 @@
 #include "provider/dialect.h"
 
 struct mill__request {
-  mill_request set;                    /* the caller's fields, pointing into `block` */
+  mill_request set; /* the caller's fields, pointing into `block` */
   const struct mill__dialect *dialect;
-  char *lookup_key;                    /* "host:port" of the name to look up; NULL: none is needed */
+  char *lookup_key; /* "host:port" of the name to look up; NULL: none is needed */
   char *block;
 };
 

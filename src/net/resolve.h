@@ -23,7 +23,7 @@ struct mill__resolve {
 
 /* Lives in the stream that asks. */
 struct mill__resolve_node {
-  struct mill__list link;  /* in the waiting list of its host */
+  struct mill__list link;          /* in the waiting list of its host */
   struct mill__resolve_host *host; /* the host it leads or waits for; NULL: none */
   bool leads;
 };

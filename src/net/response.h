@@ -12,11 +12,11 @@
 #define MILL__RESPONSE_INFORMATIONAL 16 /* 1xx answers before the final one */
 
 struct mill__response {
-  int status;       /* of the answer being read; 0: none yet */
-  int http_version; /* 10, 11, 20 */
+  int status;               /* of the answer being read; 0: none yet */
+  int http_version;         /* 10, 11, 20 */
   struct mill__buf headers; /* "Name: value\r\n" lines of the answer being read */
-  bool complete;    /* the final answer's head is whole */
-  int64_t content_length; /* -1: not given */
+  bool complete;            /* the final answer's head is whole */
+  int64_t content_length;   /* -1: not given */
   const char *why;
   size_t seen_bytes;
   unsigned n_informational;

@@ -5,18 +5,25 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool error_is_retriable(const mill_error *error) {
-  switch (error->code) {
-  case MILL_E_CONNECT:
-    return true;
-  case MILL_E_TIMEOUT:
-    return error->phase == MILL_PHASE_CONNECT;
-  case MILL_E_STATUS:
-  case MILL_E_PROVIDER:
-    return mill__retry_status(error->status);
+/* What the list of errors says; it leaves the rest to the details. */
+static bool code_is_retriable(int code) {
+  switch (code) {
+#define MILL_ERROR_RETRIABLE(number, name, class_, retriable, text)                                \
+  case number:                                                                                     \
+    return retriable;
+    MILL_ERRORS(MILL_ERROR_RETRIABLE)
+#undef MILL_ERROR_RETRIABLE
   default:
     return false;
   }
+}
+
+static bool error_is_retriable(const mill_error *error) {
+  if (error->code == MILL_E_TIMEOUT && error->phase != MILL_PHASE_CONNECT)
+    return false;
+  if (error->code == MILL_E_STATUS || error->code == MILL_E_PROVIDER)
+    return mill__retry_status(error->status);
+  return code_is_retriable(error->code);
 }
 
 bool mill__retry_status(int status) {
@@ -58,8 +65,8 @@ static int64_t parse_http_date(const char *text) {
   if (!end || text[end])
     return -1;
   int month_of_year = month_number(month);
-  if (!month_of_year || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 || hour < 0 ||
-      minute < 0 || second < 0)
+  if (!month_of_year || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 ||
+      hour < 0 || minute < 0 || second < 0)
     return -1;
   return days_from_civil(year, month_of_year, day) * 86400 + hour * 3600 + minute * 60 + second;
 }

@@ -8,9 +8,9 @@
 
 #include "millstream/millstream.h"
 
-#define MILL__RETRY_BASE_MS 500        /* the first wait is between 0 and this */
-#define MILL__RETRY_MAX_MS 8000        /* no wait of ours is longer */
-#define MILL__RETRY_AFTER_MAX_MS 60000 /* a server that asks for more gets no retry */
+#define MILL__RETRY_BASE_MS 500           /* the first wait is between 0 and this */
+#define MILL__RETRY_MAX_MS 8000           /* no wait of ours is longer */
+#define MILL__RETRY_AFTER_MAX_MS 60000    /* a server that asks for more gets no retry */
 #define MILL__RETRY_AFTER_CAP_MS 86400000 /* what is reported of a Retry-After at most: a day */
 
 /*

@@ -297,7 +297,10 @@ const mill_error *mill_stream_error(mill_stream *stream) {
 }
 
 int mill_stream_message(mill_stream *stream, mill_message *ret_message) {
-  return mill__message_view(&stream->message, ret_message);
+  int result = mill__message_view(&stream->message, ret_message);
+  if (!result)
+    ret_message->format = stream->request.dialect->name;
+  return result;
 }
 
 void mill_stream_response(mill_stream *stream, mill_response *ret_response) {

@@ -24,7 +24,11 @@
 #include "provider/message.h"
 
 /* Values of mill_stream.armed: nobody waits, or enum mill_wait. */
-enum { MILL__ARMED_NO, MILL__ARMED_DATA = MILL_WAIT_CHUNK, MILL__ARMED_RESPONSE = MILL_WAIT_RESPONSE };
+enum {
+  MILL__ARMED_NO,
+  MILL__ARMED_DATA = MILL_WAIT_CHUNK,
+  MILL__ARMED_RESPONSE = MILL_WAIT_RESPONSE
+};
 
 struct mill_stream {
   /* immutable */
@@ -38,8 +42,8 @@ struct mill_stream {
   atomic_int armed;     /* MILL__ARMED_* */
   atomic_bool paused;   /* the transfer waits for the queue to drain */
   atomic_bool cancelled;
-  atomic_bool ended;    /* `error` is final; set after the last record */
-  atomic_bool finished; /* the consumer was told the end */
+  atomic_bool ended;                         /* `error` is final; set after the last record */
+  atomic_bool finished;                      /* the consumer was told the end */
   _Atomic(struct mill__response *) response; /* published once its head is whole */
   atomic_int_fast64_t connect_ns, first_byte_ns, first_chunk_ns, total_ns;
   atomic_uint_fast64_t chunks;
@@ -57,7 +61,7 @@ struct mill_stream {
   /* the consumer's thread */
   struct mill__message message;
   struct mill__record_reader reader;
-  mill_event event;         /* of the record being read */
+  mill_event event; /* of the record being read */
   bool holds_record;
   const mill_error *outcome; /* what the consumer was told; NULL: nothing yet */
 

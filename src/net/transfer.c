@@ -59,8 +59,8 @@ static void consider(int64_t *deadline, enum mill_phase *phase, int64_t begin_ns
                      enum mill_phase candidate) {
   if (begin_ns < 0 || limit_ms <= 0)
     return;
-  int64_t limit_ns = limit_ms > INT64_MAX / 2 / MILL_NS_PER_MS ? INT64_MAX / 2
-                                                              : limit_ms * MILL_NS_PER_MS;
+  int64_t limit_ns =
+      limit_ms > INT64_MAX / 2 / MILL_NS_PER_MS ? INT64_MAX / 2 : limit_ms * MILL_NS_PER_MS;
   if (limit_ns < *deadline - begin_ns) {
     *deadline = begin_ns + limit_ns;
     *phase = candidate;
@@ -208,8 +208,9 @@ static void begin_exchange(mill_stream *stream) {
   if (!result)
     result = mill__http_start(stream);
   if (result)
-    fail(stream, result, result == MILL_E_NOMEM ? "out of memory while the request was set up"
-                                                : "libcurl did not accept the request");
+    fail(stream, result,
+         result == MILL_E_NOMEM ? "out of memory while the request was set up"
+                                : "libcurl did not accept the request");
 }
 
 static void begin_attempt(mill_stream *stream) {
@@ -297,8 +298,7 @@ void mill__transfer_on_timer(mill_stream *stream) {
     const int64_t limits_ms[] = {0, timeouts->connect_ms, timeouts->first_chunk_ms,
                                  timeouts->idle_ms, timeouts->total_ms};
     mill__error_set(&error, MILL_E_TIMEOUT, "the %s timeout of %.3g s was reached: %s",
-                    mill_phase_name(phase), (double)limits_ms[phase] / 1000,
-                    TIMEOUT_ADVICE[phase]);
+                    mill_phase_name(phase), (double)limits_ms[phase] / 1000, TIMEOUT_ADVICE[phase]);
     error.phase = phase;
   }
   attempt_over(stream, &error);

@@ -16,10 +16,10 @@
 
 enum mill__transfer_state {
   MILL__TRANSFER_NEW,
-  MILL__TRANSFER_LOOKUP,  /* another stream looks the name up */
+  MILL__TRANSFER_LOOKUP, /* another stream looks the name up */
   MILL__TRANSFER_ACTIVE,
   MILL__TRANSFER_DRAINING, /* the end was seen; the rest is read so that the connection stays */
-  MILL__TRANSFER_BACKOFF, /* before the next attempt */
+  MILL__TRANSFER_BACKOFF,  /* before the next attempt */
   MILL__TRANSFER_DONE
 };
 
@@ -36,18 +36,18 @@ struct mill__transfer {
 
   /* of the attempt */
   struct mill__http http;
-  struct mill__response *head; /* until it is published */
+  struct mill__response *head;   /* until it is published */
   struct mill__decoder *decoder; /* NULL: the answer is not a stream of the format asked for */
   struct mill__buf body;         /* of an answer that is not */
   mill_error failure;            /* found while reading; ends the attempt */
-  size_t skip;     /* bytes of the paused piece that were taken before the pause */
-  size_t drained;  /* bytes since the end was seen */
-  bool suspended;  /* the body is paused */
+  size_t skip;                   /* bytes of the paused piece that were taken before the pause */
+  size_t drained;                /* bytes since the end was seen */
+  bool suspended;                /* the body is paused */
 
   /* of the whole */
   unsigned attempt;
-  bool queued;    /* something was handed to the consumer: no retry any more */
-  bool published; /* the consumer can see the end */
+  bool queued;                   /* something was handed to the consumer: no retry any more */
+  bool published;                /* the consumer can see the end */
   size_t new_events, new_chunks; /* since the counters were brought up to date */
   int64_t last_chunk_ns;
 };

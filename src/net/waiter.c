@@ -14,7 +14,7 @@
 #include "net/stream.h"
 
 struct mill_waiter {
-  atomic_uint refs; /* the owner's, and one for each attached stream */
+  atomic_uint refs;    /* the owner's, and one for each attached stream */
   unsigned generation; /* of the process, see fork_generation */
   int fd;
   pthread_mutex_t lock;

@@ -303,8 +303,10 @@ bool mill__assembly_calls(const struct mill__assembly *assembly, int choice) {
 static int bind_delta(struct mill__assembly *assembly, struct mill__choice_state *choice,
                       struct mill__pending *delta) {
   delta->choice = choice->index;
-  if (delta->type < MILL__HELD_TEXTS)
-    return join(assembly, &choice->held[delta->type], &delta->text);
+  if (delta->type < MILL__HELD_TEXTS) {
+    int error = join(assembly, &choice->held[delta->type], &delta->text);
+    return error ? error : clean_span(assembly, &delta->signature);
+  }
   if (delta->type == MILL_CHUNK_TOOL_CALL)
     return bind_tool(assembly, choice, delta);
   return MILL_OK;
@@ -317,7 +319,7 @@ int mill__assembly_bind(struct mill__assembly *assembly, int index) {
   for (size_t i = kept; i < assembly->n_pending && !error; i++) {
     struct mill__pending *delta = &assembly->pending[i];
     error = bind_delta(assembly, choice, delta);
-    if (delta->text.len || delta->tool_id.len || delta->tool_name.len)
+    if (delta->text.len || delta->signature.len || delta->tool_id.len || delta->tool_name.len)
       assembly->pending[kept++] = *delta;
   }
   assembly->n_bound = assembly->n_pending = kept;
@@ -593,6 +595,7 @@ static struct mill__delta delta_of(const struct mill__assembly *assembly,
       .type = pending->type,
       .choice = pending->choice,
       .text = mill__assembly_slice(assembly, pending->text),
+      .signature = mill__assembly_slice(assembly, pending->signature),
       .tool_index = pending->tool_index,
       .tool_id = mill__assembly_slice(assembly, pending->tool_id),
       .tool_name = mill__assembly_slice(assembly, pending->tool_name),

@@ -31,6 +31,7 @@ struct mill__pending {
   enum mill_chunk_type type;
   int choice; /* from _bind */
   struct mill__span text;
+  struct mill__span signature; /* reasoning */
   /* tool calls */
   int64_t tool_key; /* the number that the provider gives the call; -1: none sent */
   int tool_index;   /* from _bind */

@@ -45,6 +45,7 @@ static const struct mill__json_path paths[] = {
     {"response.meta.billed_units.input_tokens", BILLED_INPUT, MILL__JSON_NUMBER},
     {"response.meta.billed_units.output_tokens", BILLED_OUTPUT, MILL__JSON_NUMBER},
     {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
+    {"err", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING}, /* of a generation that failed */
     MILL__ERROR_ROWS("error"),
 };
 
@@ -148,14 +149,22 @@ static int finish(struct mill__assembly *assembly, const struct state *state) {
                                word);
 }
 
+/* The generation failed after it had begun. */
+static bool has_failed(const struct mill__assembly *assembly, const struct state *state,
+                       mill_slice type) {
+  const struct mill__span word = mill__event_text(&state->line, FINISH);
+  return mill__is(type, "stream-error") || mill__is(mill__assembly_slice(assembly, word), "ERROR");
+}
+
 static int end_line(struct mill__assembly *assembly, void *at, mill_slice name) {
   struct state *state = at;
   const mill_slice type =
       mill__assembly_slice(assembly, mill__event_text(&state->line, EVENT_TYPE));
   const bool last =
       mill__is(type, "stream-end") || mill__event_number(&state->line, FINISHED, false);
-  if (!type.len && assembly->error_text[MILL__ERROR_MESSAGE].len)
-    mill__assembly_error(assembly); /* no event: the body of an error answer */
+  const bool is_error_body = !type.len && assembly->error_text[MILL__ERROR_MESSAGE].len;
+  if (is_error_body || has_failed(assembly, state, type))
+    mill__assembly_error(assembly);
   int error = add_deltas(assembly, state, type);
   if (!error)
     error = mill__assembly_bind(assembly, choice_of(state));

@@ -15,7 +15,7 @@
 struct mill__delta {
   enum mill_chunk_type type;
   int choice;
-  mill_slice text; /* as mill_chunk.text */
+  mill_slice text, signature; /* as in mill_chunk */
   int tool_index;
   mill_slice tool_id, tool_name;
   enum mill_finish finish;

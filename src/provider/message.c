@@ -11,7 +11,7 @@ struct tool_call {
 
 struct mill__message_choice {
   int index;
-  struct mill__buf text, reasoning, refusal, finish_raw;
+  struct mill__buf text, reasoning, signature, refusal, finish_raw;
   enum mill_finish finish;
   struct tool_call *tool_calls;
   mill_tool_call *view;
@@ -45,6 +45,7 @@ static void fini_choice(struct mill__message_choice *choice) {
   mill__free(choice->view);
   mill__buf_fini(&choice->text);
   mill__buf_fini(&choice->reasoning);
+  mill__buf_fini(&choice->signature);
   mill__buf_fini(&choice->refusal);
   mill__buf_fini(&choice->finish_raw);
 }
@@ -95,6 +96,7 @@ static int get_choice(struct mill__message *message, int index,
   *choice = (struct mill__message_choice){.index = index};
   buf_init(&choice->text);
   buf_init(&choice->reasoning);
+  buf_init(&choice->signature);
   buf_init(&choice->refusal);
   buf_init(&choice->finish_raw);
   *ret_choice = choice;
@@ -148,12 +150,19 @@ static int add_usage(struct mill__message *message, const mill_usage *usage) {
   return assign(&message->usage_raw, usage->raw);
 }
 
+static int add_reasoning(struct mill__message_choice *choice, const mill_chunk *chunk) {
+  int result = mill__buf_append(&choice->reasoning, chunk->text.ptr, chunk->text.len);
+  if (!result && chunk->signature.len)
+    result = assign(&choice->signature, chunk->signature);
+  return result;
+}
+
 static int add_to_choice(struct mill__message_choice *choice, const mill_chunk *chunk) {
   switch (chunk->type) {
   case MILL_CHUNK_TEXT:
     return mill__buf_append(&choice->text, chunk->text.ptr, chunk->text.len);
   case MILL_CHUNK_REASONING:
-    return mill__buf_append(&choice->reasoning, chunk->text.ptr, chunk->text.len);
+    return add_reasoning(choice, chunk);
   case MILL_CHUNK_REFUSAL:
     return mill__buf_append(&choice->refusal, chunk->text.ptr, chunk->text.len);
   case MILL_CHUNK_TOOL_CALL:
@@ -189,6 +198,7 @@ static int view_choice(struct mill__message_choice *choice, mill_choice *ret_cho
       .index = choice->index,
       .text = mill__buf_slice(&choice->text),
       .reasoning = mill__buf_slice(&choice->reasoning),
+      .signature = mill__buf_slice(&choice->signature),
       .refusal = mill__buf_slice(&choice->refusal),
       .finish_raw = mill__buf_slice(&choice->finish_raw),
       .finish = choice->finish,

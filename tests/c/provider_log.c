@@ -54,6 +54,11 @@ static void put_delta(struct test_log *log, const struct mill__delta *delta) {
     test_log_slice(log, ",", delta->tool_name);
     test_log_slice(log, ">", (mill_slice){"", 0});
   }
+  if (delta->signature.len) {
+    CHECK_INT(delta->type, MILL_CHUNK_REASONING);
+    test_log_slice(log, "<", delta->signature);
+    test_log_put(log, ">");
+  }
   if (delta->type == MILL_CHUNK_FINISH) {
     test_log_put(log, "=%s", finishes[delta->finish]);
     test_log_slice(log, ":", delta->finish_raw);

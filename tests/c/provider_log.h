@@ -1,7 +1,7 @@
 /*
  * What a decoder tells, as text that a test can be written in: one line an event, then how the
  * stream ended. Every text is checked to be valid UTF-8.
- *   - id:c1 model:m text0=Hello tool0.1<id,name>={ usage/3/2/-/-/{...} finish0=stop:end_turn
+ *   - id:c1 model:m reasoning0<signature>=Hm text0=Hello tool0.1<id,name>={ usage/3/2/-/-/{...} finish0=stop:end_turn
  *   complete
  */
 #ifndef MILL_TESTS_PROVIDER_LOG_H

@@ -644,6 +644,7 @@ static int on_recorded(void *ctx, const mill_event *event, const struct mill__me
     const mill_chunk chunk = {.type = delta->type,
                               .choice = delta->choice,
                               .text = delta->text,
+                              .signature = delta->signature,
                               .tool_index = delta->tool_index,
                               .tool_id = delta->tool_id,
                               .tool_name = delta->tool_name,

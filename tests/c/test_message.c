@@ -109,6 +109,33 @@ static void test_choices(void) {
   mill__message_fini(&message);
 }
 
+/* A signature is assigned, not appended; one without text makes the choice all the same. */
+static void test_signatures(void) {
+  struct mill__message message;
+  mill__message_init(&message);
+  mill_chunk chunk = chunk_of(MILL_CHUNK_REASONING, 0, "a");
+  add(&message, chunk);
+  check_slice(view_of(&message).choices[0].signature, "");
+  chunk.text.len = 0;
+  chunk.signature = text_of("longer");
+  add(&message, chunk);
+  chunk.choice = 1;
+  chunk.signature = text_of("other");
+  add(&message, chunk);
+  add(&message, chunk_of(MILL_CHUNK_REASONING, 0, "b"));
+  check_slice(view_of(&message).choices[0].signature, "longer");
+  chunk.choice = 0;
+  chunk.signature = text_of("last");
+  add(&message, chunk);
+  mill_message view = view_of(&message);
+  CHECK_INT(view.n_choices, 2);
+  check_slice(view.choices[0].reasoning, "ab");
+  check_slice(view.choices[0].signature, "last");
+  check_slice(view.choices[1].reasoning, "");
+  check_slice(view.choices[1].signature, "other");
+  mill__message_fini(&message);
+}
+
 static void check_call(const mill_tool_call *call, const char *id, const char *name,
                        const char *arguments) {
   check_slice(call->id, id);
@@ -195,6 +222,7 @@ static void run_starved(void *ctx) {
       chunk_of(MILL_CHUNK_TEXT, 1, "a"),      tool_chunk(1, 2, "i", "n", "{}"),
       chunk_of(MILL_CHUNK_REASONING, 0, "b"), usage,
       chunk_of(MILL_CHUNK_FINISH, 1, ""),     chunk_of(MILL_CHUNK_REFUSAL, 2, "c")};
+  chunks[2].signature = text_of("s");
   chunks[4].finish_raw = text_of("stop");
   int code = mill__message_meta(&message, &meta);
   mill_message view;
@@ -213,6 +241,7 @@ int main(void) {
   test_empty();
   test_texts();
   test_choices();
+  test_signatures();
   test_tool_calls();
   test_usage_and_meta();
   test_limits();

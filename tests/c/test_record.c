@@ -41,6 +41,7 @@ static void make_delta(struct mill__delta *delta, uint64_t *seed) {
       .type = (enum mill_chunk_type)(test_random(seed) % (MILL_CHUNK_OTHER + 1)),
       .choice = random_int(seed),
       .text = random_slice(seed),
+      .signature = random_slice(seed),
       .tool_index = random_int(seed),
       .tool_id = random_slice(seed),
       .tool_name = random_slice(seed),
@@ -92,6 +93,7 @@ static void check_delta(const mill_chunk *chunk, const struct mill__delta *delta
   CHECK_INT(chunk->tool_index, delta->tool_index);
   CHECK_INT(chunk->finish, delta->finish);
   check_slice(chunk->text, delta->text);
+  check_slice(chunk->signature, delta->signature);
   check_slice(chunk->tool_id, delta->tool_id);
   check_slice(chunk->tool_name, delta->tool_name);
   check_slice(chunk->finish_raw, delta->finish_raw);

@@ -69,7 +69,7 @@ def test_a_mock_answer_arrives_whole(client: millstream.Client) -> None:
     assert stream.message.finish_reason == "stop"
     assert stream.response.status == 200
     assert stream.message.usage is not None
-    assert stream.message.usage.output_tokens > 0
+    assert (stream.message.usage.output_tokens or 0) > 0
 
 
 def test_a_connection_serves_answer_after_answer(client: millstream.Client) -> None:
@@ -116,7 +116,7 @@ def test_reasoning_and_usage_pass_through_the_proxy(client: millstream.Client) -
     assert message.reasoning
     assert message.text
     assert message.usage is not None
-    assert message.usage.reasoning_tokens > 0
+    assert (message.usage.reasoning_tokens or 0) > 0
 
 
 def test_a_back_end_that_fails_late_is_named_after_its_chunks(client: millstream.Client) -> None:
