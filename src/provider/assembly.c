@@ -89,6 +89,10 @@ static bool equal(mill_slice a, mill_slice b) {
   return a.len == b.len && (!a.len || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+bool mill__is(mill_slice text, const char *word) {
+  return equal(text, (mill_slice){word, strlen(word)});
+}
+
 /* Join a kept piece with the half that the one before left. */
 static int join(struct mill__assembly *assembly, struct mill__text *held, struct mill__span *span) {
   mill_slice piece = mill__assembly_slice(assembly, *span);
@@ -499,7 +503,7 @@ static const struct {
 
 static int status_of_word(mill_slice word) {
   for (size_t i = 0; i < sizeof status_words / sizeof *status_words; i++)
-    if (equal(word, (mill_slice){status_words[i].word, strlen(status_words[i].word)}))
+    if (mill__is(word, status_words[i].word))
       return status_words[i].status;
   return 0;
 }
@@ -524,6 +528,16 @@ static int set_text(struct mill__buf *buf, mill_slice text) {
   return mill__buf_append(buf, text.ptr, text.len);
 }
 
+int mill__provider_error_set(struct mill__provider_error *error, int status, mill_slice kind,
+                             mill_slice message) {
+  int rc = set_text(&error->kind, kind);
+  if (!rc)
+    rc = set_text(&error->message, message);
+  error->status = status;
+  error->seen = !rc;
+  return rc;
+}
+
 /* The first error of the stream is the one to tell of: what follows is its consequence. */
 static int settle_error(struct mill__assembly *assembly) {
   struct mill__provider_error *error = &assembly->error;
@@ -532,18 +546,15 @@ static int settle_error(struct mill__assembly *assembly) {
   mill_slice text[MILL__ERROR_FIELDS];
   for (int i = 0; i < MILL__ERROR_FIELDS; i++)
     text[i] = mill__assembly_slice(assembly, assembly->error_text[i]);
-  const mill_slice code = text[MILL__ERROR_CODE], type = text[MILL__ERROR_TYPE];
-  error->status = assembly->error_status;
-  if (!error->status)
-    error->status = status_of_word(code);
-  if (!error->status)
-    error->status = status_of_word(type);
-  int rc = set_text(&error->kind, code.len ? code : type);
-  if (!rc)
-    rc = set_text(&error->message,
-                  text[text[MILL__ERROR_MESSAGE].len ? MILL__ERROR_MESSAGE : MILL__ERROR_RAW]);
-  error->seen = !rc;
-  return rc;
+  const mill_slice code = text[MILL__ERROR_CODE], type = text[MILL__ERROR_TYPE],
+                   message = text[MILL__ERROR_MESSAGE];
+  int status = assembly->error_status;
+  if (!status)
+    status = status_of_word(code);
+  if (!status)
+    status = status_of_word(type);
+  return mill__provider_error_set(error, status, code.len ? code : type,
+                                  message.len ? message : text[MILL__ERROR_RAW]);
 }
 
 /* ---- the event ------------------------------------------------------------------------------ */

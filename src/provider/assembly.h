@@ -119,6 +119,7 @@ int mill__assembly_keep_piece(struct mill__assembly *assembly, mill_slice piece,
 int mill__assembly_extend_piece(struct mill__assembly *assembly, mill_slice piece,
                                 struct mill__span *span);
 mill_slice mill__assembly_slice(const struct mill__assembly *assembly, struct mill__span span);
+bool mill__is(mill_slice text, const char *word);
 
 /* Begin a delta; _at gives it again (they are numbered from 0 within the event, until _bind). */
 int mill__assembly_begin(struct mill__assembly *assembly, enum mill_chunk_type type,
@@ -169,6 +170,10 @@ int mill__assembly_error_text(struct mill__assembly *assembly, enum mill__error_
 void mill__assembly_error_status(struct mill__assembly *assembly, mill_slice literal);
 
 /* ---- for the decoder ------------------------------------------------------------------------ */
+
+/* Fill in an error; init'ed before. */
+int mill__provider_error_set(struct mill__provider_error *error, int status, mill_slice kind,
+                             mill_slice message);
 
 void mill__assembly_init(struct mill__assembly *assembly, size_t event_bytes);
 void mill__assembly_fini(struct mill__assembly *assembly);

@@ -14,6 +14,7 @@ enum field {
   TOOL_TYPE,
   TEXT,
   REASONING,
+  SIGNATURE,
   TOOL_INPUT,
   BLOCK_STOP, /* BEGIN */
   STOP_REASON
@@ -26,7 +27,9 @@ enum field {
       {at "start.toolUse.name", TOOL_NAME, MILL__JSON_STRING},                                     \
       {at "start.toolUse.type", TOOL_TYPE, MILL__JSON_STRING},                                     \
       {at "delta.text", TEXT, MILL__JSON_STRING},                                                  \
-      {at "delta.reasoningContent.text", REASONING, MILL__JSON_STRING}, {                          \
+      {at "delta.reasoningContent.text", REASONING, MILL__JSON_STRING},                            \
+      {at "delta.reasoningContent.signature", SIGNATURE, MILL__JSON_STRING},                       \
+      {at "delta.reasoningContent.redactedContent", SIGNATURE, MILL__JSON_STRING}, {               \
     at "delta.toolUse.input", TOOL_INPUT, MILL__JSON_STRING | MILL__JSON_RAW                       \
   }
 #define USAGE_ROWS(at)                                                                             \
@@ -78,6 +81,8 @@ static int add_deltas(struct mill__assembly *assembly, const struct mill__event_
                       mill_slice type) {
   int error = mill__event_delta(fields, assembly, REASONING, MILL_CHUNK_REASONING);
   if (!error)
+    error = mill__event_signature(fields, assembly, SIGNATURE);
+  if (!error)
     error = mill__event_delta(fields, assembly, TEXT, MILL_CHUNK_TEXT);
   if (!error && mill__event_has(fields, TOOL))
     error = begin_call(assembly, fields);
@@ -92,8 +97,7 @@ static int add_deltas(struct mill__assembly *assembly, const struct mill__event_
 /* The counts come last, behind the reason to stop. */
 static int end_event(struct mill__assembly *assembly, void *state, mill_slice type) {
   const struct mill__event_fields *fields = state;
-  if (!type.len && assembly->error_text[MILL__ERROR_MESSAGE].len)
-    mill__assembly_error(assembly); /* no event: the body of an error answer */
+  mill__take_error_body(assembly, type);
   int error = add_deltas(assembly, fields, type);
   if (!error)
     error = mill__event_finish(fields, assembly, STOP_REASON, finish_words);
@@ -104,12 +108,8 @@ static int end_event(struct mill__assembly *assembly, void *state, mill_slice ty
 
 const struct mill__dialect mill__bedrock_converse = {
     .name = "bedrock-converse",
-    .framing = MILL__FRAMING_AWSEV,
-    .content_types = (const char *const[]){"application/vnd.amazon.eventstream", NULL},
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
-    .state_size = sizeof(struct mill__event_fields),
-    .event_size = MILL__EVENT_FIELDS_SIZE,
+    MILL__AWS_EVENTS,
+    MILL__EVENT_TABLE(paths),
     .value = mill__event_value,
     .event = end_event,
     .finish_ends = true,

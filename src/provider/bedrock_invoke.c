@@ -43,8 +43,7 @@ static const struct mill__dialect *envelope_inner(const void *state, mill_slice 
 }
 
 static int end_envelope(struct mill__assembly *assembly, void *state, mill_slice type) {
-  if (!type.len && assembly->error_text[MILL__ERROR_MESSAGE].len)
-    mill__assembly_error(assembly); /* no event: the body of an error answer */
+  mill__take_error_body(assembly, type);
   return MILL_OK;
 }
 
@@ -55,10 +54,8 @@ static void envelope_fini(void *state) {
 
 const struct mill__dialect mill__bedrock_invoke = {
     .name = "bedrock-invoke",
-    .framing = MILL__FRAMING_AWSEV,
-    .content_types = (const char *const[]){"application/vnd.amazon.eventstream", NULL},
-    .paths = envelope_paths,
-    .n_paths = sizeof envelope_paths / sizeof *envelope_paths,
+    MILL__AWS_EVENTS,
+    MILL__TABLE(envelope_paths),
     .state_size = sizeof(struct envelope),
     .event_size = offsetof(struct envelope, document),
     .fini = envelope_fini,
@@ -156,10 +153,7 @@ static int end_event(struct mill__assembly *assembly, void *state, mill_slice ty
 
 const struct mill__dialect mill__bedrock_model = {
     .name = "",
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
-    .state_size = sizeof(struct mill__event_fields),
-    .event_size = MILL__EVENT_FIELDS_SIZE,
+    MILL__EVENT_TABLE(paths),
     .value = take_value,
     .inner = inner,
     .event = end_event,

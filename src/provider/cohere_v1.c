@@ -5,8 +5,7 @@
  */
 #include <limits.h>
 
-#include "provider/dialect.h"
-#include "provider/fields.h"
+#include "provider/cohere.h"
 
 enum field {
   EVENT_TYPE = MILL__FIELD_OWN,
@@ -56,16 +55,6 @@ struct state {
   bool in_pieces;  /* the calls came in fragments: the whole ones repeat them */
 };
 
-static const struct mill__finish_word finish_words[] = {
-    {"COMPLETE", MILL_FINISH_STOP},
-    {"STOP_SEQUENCE", MILL_FINISH_STOP},
-    {"MAX_TOKENS", MILL_FINISH_LENGTH},
-    {"ERROR_LIMIT", MILL_FINISH_LENGTH},
-    {"TOOL_CALL", MILL_FINISH_TOOL_CALLS},
-    {"ERROR_TOXIC", MILL_FINISH_CONTENT_FILTER},
-    {NULL, MILL_FINISH_NONE},
-};
-
 /* ---- values --------------------------------------------------------------------------------- */
 
 static int call_value(struct mill__assembly *assembly, struct state *state,
@@ -107,9 +96,8 @@ static int take_value(struct mill__assembly *assembly, void *at,
   default:
     break;
   }
-  if (value->field < MILL__FIELD_OWN)
-    return mill__field_take(assembly, value);
-  return mill__event_keep(&state->line, assembly, value);
+  int error = value->field == FINISH ? mill__cohere_failure(assembly, value->text) : MILL_OK;
+  return error ? error : mill__event_value(assembly, &state->line, value);
 }
 
 /* ---- lines ---------------------------------------------------------------------------------- */
@@ -140,36 +128,21 @@ static int add_deltas(struct mill__assembly *assembly, struct state *state, mill
   return mill__is(type, "tool-calls-chunk") ? add_fragment(assembly, state) : MILL_OK;
 }
 
-static int finish(struct mill__assembly *assembly, const struct state *state) {
-  const struct mill__span word = mill__event_text(&state->line, FINISH);
-  if (!word.len)
-    return MILL_OK;
-  return mill__assembly_finish(assembly, choice_of(state),
-                               mill__finish_of(finish_words, mill__assembly_slice(assembly, word)),
-                               word);
-}
-
-/* The generation failed after it had begun. */
-static bool has_failed(const struct mill__assembly *assembly, const struct state *state,
-                       mill_slice type) {
-  const struct mill__span word = mill__event_text(&state->line, FINISH);
-  return mill__is(type, "stream-error") || mill__is(mill__assembly_slice(assembly, word), "ERROR");
-}
-
 static int end_line(struct mill__assembly *assembly, void *at, mill_slice name) {
   struct state *state = at;
   const mill_slice type =
       mill__assembly_slice(assembly, mill__event_text(&state->line, EVENT_TYPE));
   const bool last =
       mill__is(type, "stream-end") || mill__event_number(&state->line, FINISHED, false);
-  const bool is_error_body = !type.len && assembly->error_text[MILL__ERROR_MESSAGE].len;
-  if (is_error_body || has_failed(assembly, state, type))
+  mill__take_error_body(assembly, type);
+  if (mill__is(type, "stream-error"))
     mill__assembly_error(assembly);
   int error = add_deltas(assembly, state, type);
   if (!error)
     error = mill__assembly_bind(assembly, choice_of(state));
   if (!error && last)
-    error = finish(assembly, state);
+    error = mill__finish(assembly, choice_of(state), mill__event_text(&state->line, FINISH),
+                         mill__cohere_finish_words);
   return error || !last ? error : mill__assembly_complete(assembly);
 }
 
@@ -178,8 +151,8 @@ static int end_line(struct mill__assembly *assembly, void *at, mill_slice name) 
     .name = name_, .framing = MILL__FRAMING_NDJSON,                                                \
     .content_types =                                                                               \
         (const char *const[]){"application/stream+json", "application/x-ndjson", NULL},            \
-    .paths = paths, .n_paths = sizeof paths / sizeof *paths, .state_size = sizeof(struct state),   \
-    .event_size = MILL__EVENT_FIELDS_SIZE, .value = take_value, .event = end_line                  \
+    MILL__TABLE(paths), .state_size = sizeof(struct state), .event_size = MILL__EVENT_FIELDS_SIZE, \
+    .value = take_value, .event = end_line                                                         \
   }
 
 const struct mill__dialect mill__cohere_v1_chat = COHERE_V1("cohere-v1-chat");

@@ -189,10 +189,6 @@ static bool whole_terminator(const struct mill__decoder *decoder) {
   return decoder->payload == TERMINATOR && !decoder->reader.dialect->terminator[decoder->matched];
 }
 
-static bool named_error(mill_slice name) {
-  return name.len == 5 && memcmp(name.ptr, "error", 5) == 0;
-}
-
 /* Bytes as they came, as a text of the event's error. */
 static int set_error_text(struct mill__decoder *decoder, enum mill__error_field field,
                           mill_slice bytes) {
@@ -351,7 +347,8 @@ static int take_line(struct mill__decoder *decoder, mill_slice name, mill_slice 
   if (decoder->assembly.error.seen || !decoder->reader.dialect->value)
     return MILL_OK;
   const mill_slice line = {name.ptr, (size_t)(value.ptr + value.len - name.ptr)};
-  int rc = named_error(name) ? take_error_field(decoder, value) : take_stray_line(decoder, line);
+  int rc =
+      mill__is(name, "error") ? take_error_field(decoder, value) : take_stray_line(decoder, line);
   return rc == MILL_END ? MILL_OK : rc;
 }
 

@@ -48,6 +48,17 @@ struct mill__dialect {
   bool finish_ends;
 };
 
+/* Parts of a vtable: the framing with its media type, the table. */
+#define MILL__SSE                                                                                  \
+  .framing = MILL__FRAMING_SSE, .content_types = (const char *const[]) {                           \
+    "text/event-stream", NULL                                                                      \
+  }
+#define MILL__AWS_EVENTS                                                                           \
+  .framing = MILL__FRAMING_AWSEV, .content_types = (const char *const[]) {                         \
+    "application/vnd.amazon.eventstream", NULL                                                     \
+  }
+#define MILL__TABLE(paths_) .paths = (paths_), .n_paths = sizeof(paths_) / sizeof *(paths_)
+
 /* X(symbol, name): all of them; a dialect's own file has the same name in its vtable. */
 #define MILL__DIALECTS(X)                                                                          \
   X(openai_chat, "openai-chat")                                                                    \

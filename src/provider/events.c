@@ -6,6 +6,5 @@
 
 const struct mill__dialect mill__events = {
     .name = "events",
-    .framing = MILL__FRAMING_SSE,
-    .content_types = (const char *const[]){"text/event-stream", NULL},
+    MILL__SSE,
 };

@@ -1,6 +1,7 @@
 /* What the JSON dialects share; see fields.h. */
 #include "provider/fields.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* ---- fields of the same meaning everywhere --------------------------------------------------- */
@@ -107,6 +108,25 @@ int mill__event_delta(const struct mill__event_fields *fields, struct mill__asse
   return mill__assembly_add(assembly, &delta);
 }
 
+int mill__event_signature(const struct mill__event_fields *fields, struct mill__assembly *assembly,
+                          unsigned field) {
+  const struct mill__pending delta = {.type = MILL_CHUNK_REASONING,
+                                      .signature = mill__event_text(fields, field)};
+  return mill__assembly_add(assembly, &delta);
+}
+
+struct mill__pending mill__event_call(const struct mill__event_fields *fields, unsigned key_field,
+                                      unsigned id_field, unsigned name_field,
+                                      unsigned arguments_field) {
+  return (struct mill__pending){
+      .type = MILL_CHUNK_TOOL_CALL,
+      .tool_key = mill__event_number(fields, key_field, -1),
+      .tool_id = mill__event_text(fields, id_field),
+      .tool_name = mill__event_text(fields, name_field),
+      .text = mill__event_text(fields, arguments_field),
+  };
+}
+
 int mill__event_arguments(const struct mill__event_fields *fields, struct mill__assembly *assembly,
                           unsigned key_field, struct mill__span piece) {
   const struct mill__pending delta = {.type = MILL_CHUNK_TOOL_CALL,
@@ -128,10 +148,48 @@ int mill__event_end_call(const struct mill__event_fields *fields, struct mill__a
   return error ? error : mill__event_arguments(fields, assembly, key_field, nothing);
 }
 
-/* ---- words ----------------------------------------------------------------------------------- */
+/* ---- events by their type -------------------------------------------------------------------- */
 
-bool mill__is(mill_slice text, const char *word) {
-  return text.len == strlen(word) && memcmp(text.ptr, word, text.len) == 0;
+mill_slice mill__event_type(const struct mill__event_fields *fields,
+                            const struct mill__assembly *assembly, unsigned field,
+                            mill_slice name) {
+  if (!mill__event_has(fields, field))
+    return name;
+  return mill__assembly_slice(assembly, mill__event_text(fields, field));
+}
+
+int mill__event_act(const struct mill__event_rule *rules, struct mill__assembly *assembly,
+                    const struct mill__event_fields *fields, mill_slice type) {
+  for (; rules->type; rules++)
+    if (mill__is(type, rules->type))
+      return rules->act(assembly, fields, (mill_slice){rules->type, type.len});
+  return MILL_OK;
+}
+
+int mill__event_ends(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                     mill_slice type) {
+  return mill__assembly_complete(assembly);
+}
+
+int mill__event_fails(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                      mill_slice type) {
+  mill__assembly_error(assembly);
+  return MILL_OK;
+}
+
+void mill__take_error_body(struct mill__assembly *assembly, mill_slice type) {
+  if (!type.len && assembly->error_text[MILL__ERROR_MESSAGE].len)
+    mill__assembly_error(assembly);
+}
+
+/* ---- words and numbers ----------------------------------------------------------------------- */
+
+bool mill__index_of(mill_slice literal, int *ret_index) {
+  int64_t number;
+  if (!mill__json_int64(literal, &number) || number < 0 || number > INT_MAX)
+    return false;
+  *ret_index = (int)number;
+  return true;
 }
 
 enum mill_finish mill__finish_of(const struct mill__finish_word *words, mill_slice word) {
@@ -141,16 +199,21 @@ enum mill_finish mill__finish_of(const struct mill__finish_word *words, mill_sli
   return MILL_FINISH_OTHER;
 }
 
+int mill__finish(struct mill__assembly *assembly, int choice, struct mill__span word,
+                 const struct mill__finish_word *words) {
+  if (!word.len)
+    return MILL_OK;
+  enum mill_finish finish = mill__finish_of(words, mill__assembly_slice(assembly, word));
+  if (finish == MILL_FINISH_STOP && mill__assembly_calls(assembly, choice))
+    finish = MILL_FINISH_TOOL_CALLS;
+  return mill__assembly_finish(assembly, choice, finish, word);
+}
+
 int mill__event_finish(const struct mill__event_fields *fields, struct mill__assembly *assembly,
                        unsigned field, const struct mill__finish_word *words) {
-  struct mill__span word = mill__event_text(fields, field);
+  const struct mill__span word = mill__event_text(fields, field);
   int error = word.len ? mill__assembly_bind(assembly, 0) : MILL_OK;
-  if (error || !word.len)
-    return error;
-  enum mill_finish finish = mill__finish_of(words, mill__assembly_slice(assembly, word));
-  if (finish == MILL_FINISH_STOP && mill__assembly_calls(assembly, 0))
-    finish = MILL_FINISH_TOOL_CALLS;
-  return mill__assembly_finish(assembly, 0, finish, word);
+  return error ? error : mill__finish(assembly, 0, word, words);
 }
 
 bool mill__is_empty_object(mill_slice json) {

@@ -8,6 +8,7 @@
 
 #include "parse/json.h"
 #include "provider/assembly.h"
+#include "provider/dialect.h"
 
 /* ---- fields of the same meaning everywhere --------------------------------------------------- */
 
@@ -45,6 +46,12 @@ enum mill__field {
     at ".status", MILL__FIELD_ERROR_STATUS, MILL__JSON_STRING | MILL__JSON_NUMBER                  \
   }
 
+/* An error whose fields stand at the top of the event. */
+#define MILL__TOP_ERROR_ROWS                                                                       \
+  {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING}, {                                     \
+    "code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING | MILL__JSON_NUMBER                          \
+  }
+
 /* Take the value of a field above. */
 int mill__field_take(struct mill__assembly *assembly, const struct mill__json_value *value);
 
@@ -62,6 +69,10 @@ struct mill__event_fields {
   int64_t number[MILL__EVENT_FIELDS];
 };
 #define MILL__EVENT_FIELDS_SIZE sizeof(uint32_t)
+/* The table and the state of one that has no other state. */
+#define MILL__EVENT_TABLE(paths_)                                                                  \
+  MILL__TABLE(paths_), .state_size = sizeof(struct mill__event_fields),                            \
+                       .event_size = MILL__EVENT_FIELDS_SIZE
 
 /* Keep a value. Of a number: what is an index (not negative); of BEGIN: that it is there. */
 int mill__event_keep(struct mill__event_fields *fields, struct mill__assembly *assembly,
@@ -81,6 +92,13 @@ int64_t mill__event_number(const struct mill__event_fields *fields, unsigned fie
 /* Begin a delta of one of the three texts with what the field holds. */
 int mill__event_delta(const struct mill__event_fields *fields, struct mill__assembly *assembly,
                       unsigned field, enum mill_chunk_type type);
+/* Begin one of reasoning with the signature that the field holds. */
+int mill__event_signature(const struct mill__event_fields *fields, struct mill__assembly *assembly,
+                          unsigned field);
+/* A tool call, or a piece of one, of what the fields hold. */
+struct mill__pending mill__event_call(const struct mill__event_fields *fields, unsigned key_field,
+                                      unsigned id_field, unsigned name_field,
+                                      unsigned arguments_field);
 /* A piece of the arguments of the call (of choice 0) whose key the field holds. Where no call has
  * that key, it is of one that the server makes itself: nothing is told. */
 int mill__event_arguments(const struct mill__event_fields *fields, struct mill__assembly *assembly,
@@ -89,9 +107,33 @@ int mill__event_arguments(const struct mill__event_fields *fields, struct mill__
 int mill__event_end_call(const struct mill__event_fields *fields, struct mill__assembly *assembly,
                          unsigned key_field);
 
-/* ---- words ----------------------------------------------------------------------------------- */
+/* ---- events by their type -------------------------------------------------------------------- */
 
-bool mill__is(mill_slice text, const char *word);
+struct mill__event_rule {
+  const char *type; /* NULL: the end of the list */
+  /* `type` is the rule's own: it lasts, whatever becomes of the event's. */
+  int (*act)(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+             mill_slice type);
+};
+
+/* What the event is: the word of the field, or else the name that the event came under. */
+mill_slice mill__event_type(const struct mill__event_fields *fields,
+                            const struct mill__assembly *assembly, unsigned field, mill_slice name);
+/* Do what the list says for this type of events; of another type they say nothing. */
+int mill__event_act(const struct mill__event_rule *rules, struct mill__assembly *assembly,
+                    const struct mill__event_fields *fields, mill_slice type);
+/* Acts: the event ends the answer; it is an error. */
+int mill__event_ends(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                     mill_slice type);
+int mill__event_fails(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                      mill_slice type);
+/* No event (without a type), but a message: the body of an error answer. */
+void mill__take_error_body(struct mill__assembly *assembly, mill_slice type);
+
+/* ---- words and numbers ----------------------------------------------------------------------- */
+
+/* A number that can be an index. */
+bool mill__index_of(mill_slice literal, int *ret_index);
 
 struct mill__finish_word {
   const char *word; /* NULL: the end of the list */
@@ -99,6 +141,12 @@ struct mill__finish_word {
 };
 /* MILL_FINISH_OTHER for a word that is not in the list. */
 enum mill_finish mill__finish_of(const struct mill__finish_word *words, mill_slice word);
+/*
+ * The choice is at its end, with a word that says why; without one, it is not. One that stopped
+ * after calling tools waits for their results, whatever the word.
+ */
+int mill__finish(struct mill__assembly *assembly, int choice, struct mill__span word,
+                 const struct mill__finish_word *words);
 /* The answer (of choice 0) is at its end, with the word that the field holds; none: it is not. */
 int mill__event_finish(const struct mill__event_fields *fields, struct mill__assembly *assembly,
                        unsigned field, const struct mill__finish_word *words);

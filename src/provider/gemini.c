@@ -1,10 +1,9 @@
 /*
  * The dialect of Gemini's generateContent, for the Gemini API and Vertex: every event is a piece of
  * a whole answer, whose candidates have parts. Source: Google's API reference and recorded streams.
- * The last finish reason is the end. Signatures and citations stand in the event's data only.
+ * The last finish reason is the end. A signature may stand with a part of any kind: it is told as
+ * one of the reasoning behind it. Citations stand in the event's data only.
  */
-#include <limits.h>
-
 #include "provider/dialect.h"
 #include "provider/fields.h"
 #include "provider/gemini_args.h"
@@ -17,6 +16,7 @@ enum field {
   PART, /* BEGIN */
   TEXT,
   THOUGHT,
+  SIGNATURE,
   CALL, /* BEGIN, END */
   CALL_ID,
   CALL_NAME,
@@ -50,6 +50,7 @@ static const struct mill__json_path paths[] = {
     {PARTS, PART, MILL__JSON_BEGIN},
     {PARTS ".text", TEXT, MILL__JSON_STRING},
     {PARTS ".thought", THOUGHT, MILL__JSON_BOOL},
+    {PARTS ".thoughtSignature", SIGNATURE, MILL__JSON_STRING},
     {PARTS ".functionCall", CALL, MILL__JSON_BEGIN | MILL__JSON_END},
     {PARTS ".functionCall.id", CALL_ID, MILL__JSON_STRING},
     {PARTS ".functionCall.name", CALL_NAME, MILL__JSON_STRING},
@@ -97,7 +98,7 @@ struct state {
   struct mill__span finish; /* its word */
 
   /* its part that is open: the deltas of it */
-  size_t text, call;
+  size_t text, signature, call;
 
   /* the call: its number in the stream, and what is known of its arguments */
   int64_t key;
@@ -114,18 +115,11 @@ struct state {
 
 static int end_candidate(struct mill__assembly *assembly, struct state *state) {
   int error = mill__assembly_bind(assembly, state->choice);
-  if (error || !state->finish.len)
-    return error;
-  enum mill_finish finish =
-      mill__finish_of(finish_words, mill__assembly_slice(assembly, state->finish));
-  if (finish == MILL_FINISH_STOP && mill__assembly_calls(assembly, state->choice))
-    finish = MILL_FINISH_TOOL_CALLS;
-  return mill__assembly_finish(assembly, state->choice, finish, state->finish);
+  return error ? error : mill__finish(assembly, state->choice, state->finish, finish_words);
 }
 
 static int take_candidate(struct mill__assembly *assembly, struct state *state,
                           const struct mill__json_value *value) {
-  int64_t index;
   switch ((enum field)value->field) {
   case CANDIDATE:
     if (value->is_array)
@@ -136,20 +130,26 @@ static int take_candidate(struct mill__assembly *assembly, struct state *state,
     state->finish.len = 0;
     return MILL_OK;
   case CANDIDATE_INDEX:
-    if (mill__json_int64(value->text, &index) && index >= 0 && index <= INT_MAX)
-      state->choice = (int)index;
+    mill__index_of(value->text, &state->choice);
     return MILL_OK;
   default:
     return mill__assembly_keep(assembly, value->text, &state->finish);
   }
 }
 
+static int begin_part(struct mill__assembly *assembly, struct state *state) {
+  int error = mill__assembly_begin(assembly, MILL_CHUNK_TEXT, &state->text);
+  return error ? error : mill__assembly_begin(assembly, MILL_CHUNK_REASONING, &state->signature);
+}
+
 /* Thoughts are told from text by a field that stands beside it. */
 static int take_part(struct mill__assembly *assembly, struct state *state,
                      const struct mill__json_value *value) {
   if (value->field == PART)
-    return value->is_array ? MILL_OK
-                           : mill__assembly_begin(assembly, MILL_CHUNK_TEXT, &state->text);
+    return value->is_array ? MILL_OK : begin_part(assembly, state);
+  if (value->field == SIGNATURE)
+    return mill__assembly_keep_piece(assembly, value->text,
+                                     &mill__assembly_at(assembly, state->signature)->signature);
   struct mill__pending *delta = mill__assembly_at(assembly, state->text);
   if (value->field == TEXT)
     return mill__assembly_keep_piece(assembly, value->text, &delta->text);
@@ -287,29 +287,15 @@ static int take_event(struct mill__assembly *assembly, void *state, mill_slice t
   return error ? error : mill__assembly_finish(assembly, 0, MILL_FINISH_CONTENT_FILTER, word);
 }
 
-const struct mill__dialect mill__gemini = {
-    .name = "gemini",
-    .framing = MILL__FRAMING_SSE,
-    .content_types = (const char *const[]){"text/event-stream", NULL},
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
-    .state_size = sizeof(struct state),
-    .event_size = sizeof(struct mill__span),
-    .value = take_value,
-    .event = take_event,
-    .finish_ends = true,
-};
+#define GEMINI(name_, ...)                                                                         \
+  {                                                                                                \
+    .name = name_, __VA_ARGS__, MILL__TABLE(paths), .state_size = sizeof(struct state),            \
+    .event_size = sizeof(struct mill__span), .value = take_value, .event = take_event,             \
+    .finish_ends = true,                                                                           \
+  }
 
+const struct mill__dialect mill__gemini = GEMINI("gemini", MILL__SSE);
 /* The same without alt=sse. */
-const struct mill__dialect mill__gemini_json_array = {
-    .name = "gemini-json-array",
-    .framing = MILL__FRAMING_JSON_ARRAY,
-    .content_types = (const char *const[]){"application/json", NULL},
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
-    .state_size = sizeof(struct state),
-    .event_size = sizeof(struct mill__span),
-    .value = take_value,
-    .event = take_event,
-    .finish_ends = true,
-};
+const struct mill__dialect mill__gemini_json_array =
+    GEMINI("gemini-json-array", .framing = MILL__FRAMING_JSON_ARRAY,
+           .content_types = (const char *const[]){"application/json", NULL});

@@ -107,8 +107,8 @@ static int end_line(struct mill__assembly *assembly, void *at, mill_slice type) 
   {                                                                                                \
     .name = name_, .framing = MILL__FRAMING_NDJSON,                                                \
     .content_types = (const char *const[]){"application/x-ndjson", "application/ndjson", NULL},    \
-    .paths = paths, .n_paths = sizeof paths / sizeof *paths, .state_size = sizeof(struct state),   \
-    .event_size = MILL__EVENT_FIELDS_SIZE, .value = take_value, .event = end_line                  \
+    MILL__TABLE(paths), .state_size = sizeof(struct state), .event_size = MILL__EVENT_FIELDS_SIZE, \
+    .value = take_value, .event = end_line                                                         \
   }
 
 const struct mill__dialect mill__ollama_chat = OLLAMA("ollama-chat");

@@ -40,8 +40,7 @@ static const struct mill__json_path paths[] = {
     {"last_error.message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
     {"last_error.code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING},
     MILL__ERROR_ROWS("error"),
-    {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
-    {"code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING | MILL__JSON_NUMBER},
+    MILL__TOP_ERROR_ROWS,
 };
 
 /* Words of a run's status, and of the reason why it is incomplete. */
@@ -64,13 +63,8 @@ static int take_call(struct mill__assembly *assembly, struct mill__event_fields 
   }
   if (!mill__event_has(fields, CALL_NAME) && !mill__event_has(fields, CALL_ARGUMENTS))
     return MILL_OK;
-  const struct mill__pending call = {
-      .type = MILL_CHUNK_TOOL_CALL,
-      .tool_key = mill__event_number(fields, CALL_INDEX, -1),
-      .tool_id = mill__event_text(fields, CALL_ID),
-      .tool_name = mill__event_text(fields, CALL_NAME),
-      .text = mill__event_text(fields, CALL_ARGUMENTS),
-  };
+  const struct mill__pending call =
+      mill__event_call(fields, CALL_INDEX, CALL_ID, CALL_NAME, CALL_ARGUMENTS);
   return mill__assembly_add(assembly, &call);
 }
 
@@ -131,12 +125,8 @@ static int take_event(struct mill__assembly *assembly, void *state, mill_slice t
 
 const struct mill__dialect mill__openai_assistants = {
     .name = "openai-assistants",
-    .framing = MILL__FRAMING_SSE,
-    .content_types = (const char *const[]){"text/event-stream", NULL},
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
-    .state_size = sizeof(struct mill__event_fields),
-    .event_size = MILL__EVENT_FIELDS_SIZE,
+    MILL__SSE,
+    MILL__EVENT_TABLE(paths),
     .value = take_value,
     .event = take_event,
     .terminator = "[DONE]",

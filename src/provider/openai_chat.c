@@ -5,18 +5,10 @@
  */
 #include "provider/openai_chat.h"
 
-#include <limits.h>
 #include <string.h>
 
 static const struct mill__json_path paths[] = {
-    {"id", MILL__FIELD_ID, MILL__JSON_STRING},
-    {"model", MILL__FIELD_MODEL, MILL__JSON_STRING},
-    /* old vLLM, and Mistral: {"object":"error","message":...} */
-    {"object", MILL__CHAT_OBJECT, MILL__JSON_STRING},
-    {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
-    {"type", MILL__FIELD_ERROR_TYPE, MILL__JSON_STRING},
-    {"code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING | MILL__JSON_NUMBER},
-
+    MILL__CHAT_TOP_ROWS,
     {"choices[]", MILL__CHAT_CHOICE, MILL__JSON_BEGIN | MILL__JSON_END},
     {"choices[].index", MILL__CHAT_INDEX, MILL__JSON_NUMBER},
     {"choices[].finish_reason", MILL__CHAT_FINISH, MILL__JSON_STRING},
@@ -25,6 +17,8 @@ static const struct mill__json_path paths[] = {
     {"choices[].delta.reasoning_content", MILL__CHAT_REASONING_CONTENT, MILL__JSON_STRING},
     {"choices[].delta.reasoning_details[].text", MILL__CHAT_REASONING_PART, MILL__JSON_STRING},
     {"choices[].delta.reasoning_details[].summary", MILL__CHAT_REASONING_PART, MILL__JSON_STRING},
+    {"choices[].delta.reasoning_details[].signature", MILL__CHAT_SIGNATURE, MILL__JSON_STRING},
+    {"choices[].delta.reasoning_details[].data", MILL__CHAT_SIGNATURE, MILL__JSON_STRING},
     {"choices[].delta.content", MILL__CHAT_CONTENT, MILL__JSON_STRING},
     {"choices[].delta.content[].text", MILL__CHAT_CONTENT_PART, MILL__JSON_STRING},
     {"choices[].delta.content[].thinking[].text", MILL__CHAT_REASONING_PART, MILL__JSON_STRING},
@@ -40,15 +34,6 @@ static const struct mill__json_path paths[] = {
     MILL__CHAT_USAGE_ROWS("x_groq.usage"),
     MILL__ERROR_ROWS("error"),
 };
-
-/* A number that can be an index. */
-static bool index_of(mill_slice literal, int *ret_index) {
-  int64_t number;
-  if (!mill__json_int64(literal, &number) || number < 0 || number > INT_MAX)
-    return false;
-  *ret_index = (int)number;
-  return true;
-}
 
 /* ---- choices --------------------------------------------------------------------------------- */
 
@@ -117,6 +102,13 @@ static int part_value(struct mill__assembly *assembly, struct mill__chat_state *
   return mill__assembly_extend_piece(assembly, text, string_of(assembly, state, string));
 }
 
+/* Each is one of its own, also where several stand in the list. */
+static int signature_value(struct mill__assembly *assembly, mill_slice text) {
+  struct mill__pending delta = {.type = MILL_CHUNK_REASONING};
+  int error = mill__assembly_keep_piece(assembly, text, &delta.signature);
+  return error ? error : mill__assembly_add(assembly, &delta);
+}
+
 static int choice_value(struct mill__assembly *assembly, struct mill__chat_state *state,
                         const struct mill__json_value *value) {
   switch ((enum mill__chat_field)value->field) {
@@ -126,7 +118,7 @@ static int choice_value(struct mill__assembly *assembly, struct mill__chat_state
     return value->kind == MILL__JSON_BEGIN ? begin_choice(assembly, state, value->index[0])
                                            : end_choice(assembly, state);
   case MILL__CHAT_INDEX:
-    index_of(value->text, &state->choice);
+    mill__index_of(value->text, &state->choice);
     return MILL_OK;
   case MILL__CHAT_FINISH:
     return mill__assembly_keep(assembly, value->text, &state->finish);
@@ -136,6 +128,8 @@ static int choice_value(struct mill__assembly *assembly, struct mill__chat_state
     return string_value(assembly, state, MILL__CHAT_STRING_REASONING_CONTENT, value->text);
   case MILL__CHAT_REASONING_PART:
     return part_value(assembly, state, MILL__CHAT_STRING_REASONING_PARTS, value->text);
+  case MILL__CHAT_SIGNATURE:
+    return signature_value(assembly, value->text);
   case MILL__CHAT_CONTENT:
     return string_value(assembly, state, MILL__CHAT_STRING_CONTENT, value->text);
   case MILL__CHAT_CONTENT_PART:
@@ -153,7 +147,7 @@ static int tool_value(struct mill__assembly *assembly, struct mill__chat_state *
   int index;
   switch ((enum mill__chat_field)value->field) {
   case MILL__CHAT_TOOL_INDEX:
-    if (index_of(value->text, &index))
+    if (mill__index_of(value->text, &index))
       delta->tool_key = index;
     return MILL_OK;
   case MILL__CHAT_TOOL_ID:
@@ -180,9 +174,7 @@ int mill__openai_chat_value(struct mill__assembly *assembly, void *state,
 
 #define DIALECT(name_)                                                                             \
   {                                                                                                \
-    .name = name_, .framing = MILL__FRAMING_SSE,                                                   \
-    .content_types = (const char *const[]){"text/event-stream", NULL}, .paths = paths,             \
-    .n_paths = sizeof paths / sizeof *paths, .state_size = sizeof(struct mill__chat_state),        \
+    .name = name_, MILL__SSE, MILL__TABLE(paths), .state_size = sizeof(struct mill__chat_state),   \
     .value = mill__openai_chat_value, .terminator = "[DONE]", .finish_ends = true,                 \
   }
 

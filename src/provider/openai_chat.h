@@ -16,6 +16,7 @@ enum mill__chat_field {
   MILL__CHAT_REASONING,
   MILL__CHAT_REASONING_CONTENT, /* the older name of the same */
   MILL__CHAT_REASONING_PART,    /* an element of a list form */
+  MILL__CHAT_SIGNATURE,         /* of the reasoning, in an element of a list form */
   MILL__CHAT_CONTENT,
   MILL__CHAT_CONTENT_PART,
   MILL__CHAT_REFUSAL,
@@ -25,6 +26,12 @@ enum mill__chat_field {
   MILL__CHAT_TOOL_NAME,
   MILL__CHAT_TOOL_ARGUMENTS
 };
+
+/* Of old vLLM, and Mistral: {"object":"error","message":...}, beside what they have else. */
+#define MILL__CHAT_TOP_ROWS                                                                        \
+  {"id", MILL__FIELD_ID, MILL__JSON_STRING}, {"model", MILL__FIELD_MODEL, MILL__JSON_STRING},      \
+      {"object", MILL__CHAT_OBJECT, MILL__JSON_STRING},                                            \
+      {"type", MILL__FIELD_ERROR_TYPE, MILL__JSON_STRING}, MILL__TOP_ERROR_ROWS
 
 #define MILL__CHAT_USAGE_ROWS(at)                                                                  \
   MILL__USAGE_ROWS(at, "prompt_tokens", "completion_tokens",                                       \

@@ -6,12 +6,7 @@
 #include "provider/openai_chat.h"
 
 static const struct mill__json_path paths[] = {
-    {"id", MILL__FIELD_ID, MILL__JSON_STRING},
-    {"model", MILL__FIELD_MODEL, MILL__JSON_STRING},
-    {"object", MILL__CHAT_OBJECT, MILL__JSON_STRING},
-    {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
-    {"type", MILL__FIELD_ERROR_TYPE, MILL__JSON_STRING},
-    {"code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING | MILL__JSON_NUMBER},
+    MILL__CHAT_TOP_ROWS,
     {"choices[]", MILL__CHAT_CHOICE, MILL__JSON_BEGIN | MILL__JSON_END},
     {"choices[].index", MILL__CHAT_INDEX, MILL__JSON_NUMBER},
     {"choices[].text", MILL__CHAT_CONTENT, MILL__JSON_STRING},
@@ -22,10 +17,8 @@ static const struct mill__json_path paths[] = {
 
 const struct mill__dialect mill__openai_completions = {
     .name = "openai-completions",
-    .framing = MILL__FRAMING_SSE,
-    .content_types = (const char *const[]){"text/event-stream", NULL},
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
+    MILL__SSE,
+    MILL__TABLE(paths),
     .state_size = sizeof(struct mill__chat_state),
     .value = mill__openai_chat_value,
     .terminator = "[DONE]",

@@ -3,8 +3,6 @@
  * Source: OpenAI's API reference, and what compatible servers were seen to send: llama.cpp leaves
  * the indexes out (items go by their id then), LiteLLM the event names, some the argument deltas.
  */
-#include <string.h>
-
 #include "provider/dialect.h"
 #include "provider/fields.h"
 
@@ -21,6 +19,7 @@ enum field {
   NAME,
   ITEM_ARGUMENTS,
   ITEM_INPUT,
+  ITEM_SIGNATURE,
   STATUS,
   REASON
 };
@@ -39,6 +38,7 @@ static const struct mill__json_path paths[] = {
     {"item.name", NAME, MILL__JSON_STRING},
     {"item.arguments", ITEM_ARGUMENTS, MILL__JSON_STRING},
     {"item.input", ITEM_INPUT, MILL__JSON_STRING},
+    {"item.encrypted_content", ITEM_SIGNATURE, MILL__JSON_STRING},
     {"response.id", MILL__FIELD_ID, MILL__JSON_STRING},
     {"response.model", MILL__FIELD_MODEL, MILL__JSON_STRING},
     {"response.status", STATUS, MILL__JSON_STRING},
@@ -48,8 +48,7 @@ static const struct mill__json_path paths[] = {
                      "input_tokens_details.cached_tokens"),
     MILL__ERROR_ROWS("response.error"),
     MILL__ERROR_ROWS("error"),
-    {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
-    {"code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING | MILL__JSON_NUMBER},
+    MILL__TOP_ERROR_ROWS,
     {"status", MILL__FIELD_ERROR_STATUS, MILL__JSON_NUMBER},
 };
 
@@ -69,22 +68,36 @@ static int add_call(struct mill__assembly *assembly, const struct mill__event_fi
   return mill__assembly_add(assembly, &call);
 }
 
-static int add_arguments(struct mill__assembly *assembly, const struct mill__event_fields *fields) {
+static int add_arguments(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                         mill_slice type) {
   return add_call(assembly, fields,
                   (struct mill__pending){.tool_item = mill__event_text(fields, ITEM_ID),
                                          .text = mill__event_text(fields, DELTA)});
 }
 
-static int end_arguments(struct mill__assembly *assembly, const struct mill__event_fields *fields,
-                         enum field arguments) {
+static int end_with(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                    enum field arguments) {
   return add_call(assembly, fields,
                   (struct mill__pending){.tool_item = mill__event_text(fields, ITEM_ID),
                                          .text = mill__event_text(fields, arguments),
                                          .tool_all = true});
 }
 
+static int end_arguments(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                         mill_slice type) {
+  return end_with(assembly, fields, ARGUMENTS);
+}
+
+static int end_input(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                     mill_slice type) {
+  return end_with(assembly, fields, INPUT);
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
 /* An item as it begins, or as it has become: a call is told where nothing of it was told before. */
-static int take_item(struct mill__assembly *assembly, const struct mill__event_fields *fields) {
+static int begin_item(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                      mill_slice type) {
   enum field arguments = ITEM_ARGUMENTS;
   if (mill__event_is(fields, assembly, ITEM_TYPE, "custom_tool_call"))
     arguments = ITEM_INPUT;
@@ -98,6 +111,14 @@ static int take_item(struct mill__assembly *assembly, const struct mill__event_f
                                          .tool_all = true});
 }
 
+/* Reasoning is signed by all of it, encrypted; what an item begins with is not the last word. */
+static int end_item(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                    mill_slice type) {
+  if (mill__event_is(fields, assembly, ITEM_TYPE, "reasoning"))
+    return mill__event_signature(fields, assembly, ITEM_SIGNATURE);
+  return begin_item(assembly, fields, type);
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 #define PREFIX "response."
@@ -107,13 +128,14 @@ static int take_item(struct mill__assembly *assembly, const struct mill__event_f
  * means.
  */
 static int end_response(struct mill__assembly *assembly, const struct mill__event_fields *fields,
-                        const char *type) {
+                        mill_slice type) {
   struct mill__span word = mill__event_text(fields, STATUS),
                     reason = mill__event_text(fields, REASON);
-  const char *status = type + sizeof PREFIX - 1;
+  const size_t prefix = sizeof PREFIX - 1;
   int error = mill__assembly_bind(assembly, 0);
   if (!error && !word.len)
-    error = mill__assembly_keep(assembly, (mill_slice){status, strlen(status)}, &word);
+    error =
+        mill__assembly_keep(assembly, (mill_slice){type.ptr + prefix, type.len - prefix}, &word);
   if (error)
     return error;
   enum mill_finish finish =
@@ -124,91 +146,56 @@ static int end_response(struct mill__assembly *assembly, const struct mill__even
   return error ? error : mill__assembly_complete(assembly);
 }
 
-/* ---- events ---------------------------------------------------------------------------------- */
-
-enum action {
-  TEXT,
-  REASONING,
-  REFUSAL,
-  CALL_PIECE,
-  CALL_ARGUMENTS,
-  CALL_INPUT,
-  ITEM,
-  END,
-  FAILED,
-  BROKEN
-};
-
-struct rule {
-  const char *type;
-  enum action action;
-};
-
-static const struct rule rules[] = {
-    {PREFIX "output_text.delta", TEXT},
-    {PREFIX "reasoning_text.delta", REASONING},
-    {PREFIX "reasoning_summary_text.delta", REASONING},
-    {PREFIX "refusal.delta", REFUSAL},
-    {PREFIX "function_call_arguments.delta", CALL_PIECE},
-    {PREFIX "function_call_arguments.done", CALL_ARGUMENTS},
-    {PREFIX "custom_tool_call_input.delta", CALL_PIECE},
-    {PREFIX "custom_tool_call_input.done", CALL_INPUT},
-    {PREFIX "output_item.added", ITEM},
-    {PREFIX "output_item.done", ITEM},
-    {PREFIX "completed", END},
-    {PREFIX "incomplete", END},
-    {PREFIX "cancelled", END},
-    {PREFIX "failed", FAILED},
-    {"error", BROKEN},
-};
-
-static int act(struct mill__assembly *assembly, const struct mill__event_fields *fields,
-               const struct rule *rule) {
-  switch (rule->action) {
-  case TEXT:
-    return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_TEXT);
-  case REASONING:
-    return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_REASONING);
-  case REFUSAL:
-    return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_REFUSAL);
-  case CALL_PIECE:
-    return add_arguments(assembly, fields);
-  case CALL_ARGUMENTS:
-    return end_arguments(assembly, fields, ARGUMENTS);
-  case CALL_INPUT:
-    return end_arguments(assembly, fields, INPUT);
-  case ITEM:
-    return take_item(assembly, fields);
-  case FAILED:
-    mill__assembly_error(assembly);
-    break;
-  case BROKEN:
-    mill__assembly_error(assembly);
-    return MILL_OK;
-  case END:
-    break;
-  }
-  return end_response(assembly, fields, rule->type);
+static int fail_response(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                         mill_slice type) {
+  mill__assembly_error(assembly);
+  return end_response(assembly, fields, type);
 }
 
-static int take_event(struct mill__assembly *assembly, void *state, mill_slice type) {
-  const struct mill__event_fields *fields = state;
-  if (mill__event_has(fields, TYPE))
-    type = mill__assembly_slice(assembly, mill__event_text(fields, TYPE));
-  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-    if (mill__is(type, rules[i].type))
-      return act(assembly, fields, &rules[i]);
-  return MILL_OK;
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static int add_text(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                    mill_slice type) {
+  return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_TEXT);
+}
+
+static int add_reasoning(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                         mill_slice type) {
+  return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_REASONING);
+}
+
+static int add_refusal(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                       mill_slice type) {
+  return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_REFUSAL);
+}
+
+static const struct mill__event_rule rules[] = {
+    {PREFIX "output_text.delta", add_text},
+    {PREFIX "reasoning_text.delta", add_reasoning},
+    {PREFIX "reasoning_summary_text.delta", add_reasoning},
+    {PREFIX "refusal.delta", add_refusal},
+    {PREFIX "function_call_arguments.delta", add_arguments},
+    {PREFIX "function_call_arguments.done", end_arguments},
+    {PREFIX "custom_tool_call_input.delta", add_arguments},
+    {PREFIX "custom_tool_call_input.done", end_input},
+    {PREFIX "output_item.added", begin_item},
+    {PREFIX "output_item.done", end_item},
+    {PREFIX "completed", end_response},
+    {PREFIX "incomplete", end_response},
+    {PREFIX "cancelled", end_response},
+    {PREFIX "failed", fail_response},
+    {"error", mill__event_fails},
+    {NULL, NULL},
+};
+
+static int take_event(struct mill__assembly *assembly, void *state, mill_slice name) {
+  return mill__event_act(rules, assembly, state, mill__event_type(state, assembly, TYPE, name));
 }
 
 const struct mill__dialect mill__openai_responses = {
     .name = "openai-responses",
-    .framing = MILL__FRAMING_SSE,
-    .content_types = (const char *const[]){"text/event-stream", NULL},
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
-    .state_size = sizeof(struct mill__event_fields),
-    .event_size = MILL__EVENT_FIELDS_SIZE,
+    MILL__SSE,
+    MILL__EVENT_TABLE(paths),
     .value = mill__event_value,
     .event = take_event,
     .terminator = "[DONE]",

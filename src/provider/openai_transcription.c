@@ -15,31 +15,29 @@ static const struct mill__json_path paths[] = {
                      "output_tokens_details.reasoning_tokens",
                      "input_tokens_details.cached_tokens"),
     MILL__ERROR_ROWS("error"),
-    {"message", MILL__FIELD_ERROR_MESSAGE, MILL__JSON_STRING},
-    {"code", MILL__FIELD_ERROR_CODE, MILL__JSON_STRING | MILL__JSON_NUMBER},
+    MILL__TOP_ERROR_ROWS,
 };
 
-static int take_event(struct mill__assembly *assembly, void *state, mill_slice type) {
-  const struct mill__event_fields *fields = state;
-  if (mill__event_has(fields, TYPE))
-    type = mill__assembly_slice(assembly, mill__event_text(fields, TYPE));
-  if (mill__is(type, "transcript.text.delta"))
-    return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_TEXT);
-  if (mill__is(type, "transcript.text.done"))
-    return mill__assembly_complete(assembly);
-  if (mill__is(type, "error"))
-    mill__assembly_error(assembly);
-  return MILL_OK;
+static int add_text(struct mill__assembly *assembly, const struct mill__event_fields *fields,
+                    mill_slice type) {
+  return mill__event_delta(fields, assembly, DELTA, MILL_CHUNK_TEXT);
+}
+
+static const struct mill__event_rule rules[] = {
+    {"transcript.text.delta", add_text},
+    {"transcript.text.done", mill__event_ends},
+    {"error", mill__event_fails},
+    {NULL, NULL},
+};
+
+static int take_event(struct mill__assembly *assembly, void *state, mill_slice name) {
+  return mill__event_act(rules, assembly, state, mill__event_type(state, assembly, TYPE, name));
 }
 
 const struct mill__dialect mill__openai_transcription = {
     .name = "openai-transcription",
-    .framing = MILL__FRAMING_SSE,
-    .content_types = (const char *const[]){"text/event-stream", NULL},
-    .paths = paths,
-    .n_paths = sizeof paths / sizeof *paths,
-    .state_size = sizeof(struct mill__event_fields),
-    .event_size = MILL__EVENT_FIELDS_SIZE,
+    MILL__SSE,
+    MILL__EVENT_TABLE(paths),
     .value = mill__event_value,
     .event = take_event,
     .terminator = "[DONE]",

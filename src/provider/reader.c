@@ -100,18 +100,9 @@ int mill__reader_end(struct mill__reader *reader, mill_slice document, mill_slic
 
 /* ---- errors outside of events --------------------------------------------------------------- */
 
-static int set_text(struct mill__buf *buf, mill_slice text) {
-  mill__buf_clear(buf);
-  return mill__buf_append(buf, text.ptr, text.len);
-}
-
 static int copy_error(const struct mill__provider_error *from, struct mill__provider_error *to) {
-  int error = set_text(&to->message, mill__buf_slice(&from->message));
-  if (!error)
-    error = set_text(&to->kind, mill__buf_slice(&from->kind));
-  to->status = from->status;
-  to->seen = !error;
-  return error;
+  return mill__provider_error_set(to, from->status, mill__buf_slice(&from->kind),
+                                  mill__buf_slice(&from->message));
 }
 
 /* One whole document. MILL_E_PROTOCOL: it is no JSON. */

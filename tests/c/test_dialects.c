@@ -83,10 +83,23 @@ static const struct stream {
                          MESSAGE_STOP,
      "- reasoning0=a\n"
      "- reasoning0=b\n"
+     "- reasoning0<S>=\n"
      "- other0\n"
-     "- other0\n"
-     "- other0\n"
+     "- reasoning0<D>=\n"
      "- text0=c\n"
+     "- other0\n"
+     "- other0\n"
+     "complete"},
+    {"anthropic-messages", "a signature where the block begins; wrong shapes of signatures",
+     BLOCK("0", "\"type\":\"thinking\",\"thinking\":\"a\",\"signature\":\"S\\ud83d\"")
+         BLOCK("1", "\"type\":\"thinking\",\"signature\":{\"signature\":\"no\"}")
+             BLOCK("2", "\"type\":\"text\",\"signature\":\"no\",\"data\":\"no\"")
+                 BLOCK_DELTA("0", "\"type\":\"signature_delta\",\"signature\":[\"no\"]")
+                     BLOCK_DELTA("0", "\"type\":\"text_delta\",\"signature\":\"no\"") MESSAGE_STOP,
+     "- reasoning0=a reasoning0<S\xEF\xBF\xBD>=\n"
+     "- other0\n"
+     "- other0\n"
+     "- other0\n"
      "- other0\n"
      "- other0\n"
      "complete"},
@@ -233,15 +246,19 @@ static const struct stream {
      NAMED("response.created",
            "{\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"r1\","
            "\"model\":\"g\",\"status\":\"in_progress\",\"error\":null,\"usage\":null}}")
-         RESPONSES(
-             "response.output_item.added",
-             ",\"output_index\":0,\"item\":{\"id\":\"rs\",\"type\":\"reasoning\",\"summary\":[]}")
-             RESPONSES("response.reasoning_summary_text.delta", ",\"delta\":\"S\"")
-                 RESPONSES("response.reasoning_text.delta", ",\"delta\":\"T\"") RESPONSES(
-                     "response.output_item.added",
-                     ",\"output_index\":1,\"item\":{\"id\":\"msg\","
-                     "\"type\":\"message\",\"role\":\"assistant\"}") OUTPUT("Hel") OUTPUT("lo")
-                     RESPONSES("response.refusal.delta", ",\"delta\":\"R\"")
+         RESPONSES("response.output_item.added",
+                   ",\"output_index\":0,\"item\":{\"id\":\"rs\",\"type\":\"reasoning\","
+                   "\"encrypted_content\":\"e\",\"summary\":[]}")
+             RESPONSES("response.reasoning_summary_text.delta", ",\"delta\":\"S\"") RESPONSES(
+                 "response.reasoning_text.delta",
+                 ",\"delta\":\"T\"") RESPONSES("response.output_item.done",
+                                               ",\"output_index\":0,\"item\":{\"id\":\"rs\","
+                                               "\"type\":\"reasoning\","
+                                               "\"encrypted_content\":\"E\",\"summary\":[]}")
+                 RESPONSES("response.output_item.added",
+                           ",\"output_index\":1,\"item\":{\"id\":\"msg\","
+                           "\"type\":\"message\",\"role\":\"assistant\"}") OUTPUT("Hel")
+                     OUTPUT("lo") RESPONSES("response.refusal.delta", ",\"delta\":\"R\"")
                          RESPONSES("response.output_text.done", ",\"text\":\"Hello\"") RESPONSES(
                              "response.completed",
                              ",\"response\":{\"id\":\"r1\",\"status\":\"completed\",\"output\":[{"
@@ -252,6 +269,7 @@ static const struct stream {
      "- other0\n"
      "- reasoning0=S\n"
      "- reasoning0=T\n"
+     "- reasoning0<E>=\n"
      "- role:assistant other0\n"
      "- text0=Hel\n"
      "- text0=lo\n"
@@ -435,7 +453,7 @@ static const struct stream {
              "\"finishReason\":\"STOP\",\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":1,"
              "\"candidatesTokenCount\":2,\"thoughtsTokenCount\":3,\"cachedContentTokenCount\":4}}"),
      "- id:r model:g role:model reasoning0=T reasoning0=U text0=a\n"
-     "- finish0=stop:STOP "
+     "- reasoning0<S>= finish0=stop:STOP "
      "usage/1/2/3/4/"
      "{\"promptTokenCount\":1,\"candidatesTokenCount\":2,\"thoughtsTokenCount\":3,"
      "\"cachedContentTokenCount\":4}\n"
@@ -453,7 +471,7 @@ static const struct stream {
            "\"\\ud83d\"]}}},{\"functionCall\":{\"name\":\"f\",\"args\":{\"x\":2},\"id\":\"i\"},"
            "\"thoughtSignature\":\"S\"}") CALL("\"name\":\"f\"") CALL("\"name\":\"f\",\"args\":{}")
          GEMINI_STOP,
-     "- tool0.0<,f>={\"x\":[1, \"\xEF\xBF\xBD\"]} tool0.1<i,f>={\"x\":2}\n"
+     "- tool0.0<,f>={\"x\":[1, \"\xEF\xBF\xBD\"]} reasoning0<S>= tool0.1<i,f>={\"x\":2}\n"
      "- tool0.2<,f>={}\n"
      "- tool0.3<,f>={}\n"
      "- finish0=tool_calls:STOP\n"
@@ -552,7 +570,7 @@ static const struct stream {
      "- id:v1 model:g other0\n"
      "- other0\n"
      "- reasoning0=T\n"
-     "- other0\n"
+     "- reasoning0<S>=\n"
      "- text0=x\n"
      "- text0=y\n"
      "- finish0=stop:completed "
@@ -896,7 +914,7 @@ static int on_said(void *ctx, const mill_event *event, const struct mill__meta *
   for (size_t i = 0; i < n_deltas; i++) {
     if (deltas[i].type > MILL_CHUNK_REFUSAL)
       continue;
-    mill_slice text = deltas[i].text;
+    mill_slice text = deltas[i].signature.len ? deltas[i].signature : deltas[i].text;
     bool x = text.len == 1 && *text.ptr == 'x', s = text.len == 1 && *text.ptr == 's';
     said->x |= x && deltas[i].type == MILL_CHUNK_TEXT;
     said->other |= !x && !s;

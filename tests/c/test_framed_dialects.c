@@ -247,7 +247,7 @@ static const struct {
          "{\"event_type\":\"tool-calls-generation\",\"tool_calls\":[{\"name\":\"f\",\"parameters\":"
          "{\"a\": 1}},{\"name\":\"f\",\"parameters\":{}}]}\n"
          "{\"event_type\":\"stream-end\",\"finish_reason\":\"COMPLETE\"}\n")},
-     "- tool0.0<,f>={\"a\": 1} tool0.1<,f>={}\n- finish0=stop:COMPLETE\ncomplete"},
+     "- tool0.0<,f>={\"a\": 1} tool0.1<,f>={}\n- finish0=tool_calls:COMPLETE\ncomplete"},
     {"finish words",
      "cohere-v1-chat",
      {BYTES("{\"finish_reason\":\"ERROR_TOXIC\",\"is_finished\":true}\n")},
@@ -256,6 +256,16 @@ static const struct {
      "cohere-v1-chat",
      {BYTES("{\"message\":\"invalid api token\"}")},
      "-\nprovider error 0 : invalid api token"},
+    {"a generation that failed",
+     "cohere-v1-generate",
+     {BYTES("{\"event_type\":\"text-generation\",\"text\":\"a\"}\n"
+            "{\"event_type\":\"stream-error\",\"err\":\"broken\"}\n")},
+     "- text0=a\n-\nprovider error 0 : broken"},
+    {"one that ended by it",
+     "cohere-v1-chat",
+     {BYTES(
+         "{\"event_type\":\"stream-end\",\"finish_reason\":\"TIMEOUT\",\"is_finished\":true}\n")},
+     "- finish0=other:TIMEOUT\nprovider error 504 TIMEOUT: "},
     {"a message in an event is none",
      "cohere-v1-chat",
      {BYTES("{\"event_type\":\"debug\",\"message\":\"x\"}\n")},
@@ -267,13 +277,16 @@ static const struct {
 
     {"an answer",
      "bedrock-converse",
-     {BYTES(
-         "messageStart {\"role\":\"assistant\"}\n"
-         "contentBlockDelta {\"delta\":{\"reasoningContent\":{\"text\":\"hm\"}}}\n"
-         "contentBlockDelta {\"delta\":{\"reasoningContent\":{\"signature\":\"s\"}}}\n" TEXT_EVENT(
-             "Hi") "contentBlockStop {\"contentBlockIndex\":0}\n" STOP_EVENT("end_turn")
-             METADATA_EVENT TEXT_EVENT("not read"))},
-     "- role:assistant other0\n- reasoning0=hm\n- other0\n- text0=Hi\n- other0\n"
+     {BYTES("messageStart {\"role\":\"assistant\"}\n"
+            "contentBlockDelta {\"delta\":{\"reasoningContent\":{\"text\":\"hm\"}}}\n"
+            "contentBlockDelta {\"delta\":{\"reasoningContent\":{\"signature\":\"s\"}}}\n"
+            "contentBlockDelta {\"delta\":{\"reasoningContent\":{\"redactedContent\":\"cg==\"}}}\n"
+            "contentBlockDelta "
+            "{\"delta\":{\"reasoningContent\":{\"signature\":{\"a\":\"no\"}}}}\n" TEXT_EVENT(
+                "Hi") "contentBlockStop {\"contentBlockIndex\":0}\n" STOP_EVENT("end_turn")
+                METADATA_EVENT TEXT_EVENT("not read"))},
+     "- role:assistant other0\n- reasoning0=hm\n- reasoning0<s>=\n- reasoning0<cg==>=\n- other0\n- "
+     "text0=Hi\n- other0\n"
      "- finish0=stop:end_turn\n- usage/3/2/-/1/" USAGE_JSON "\ncomplete"},
     {"tool calls, those of the server passed over",
      "bedrock-converse",

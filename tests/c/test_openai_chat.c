@@ -57,6 +57,14 @@ static const struct {
                              DELTA("\"reasoning\":\"\",\"reasoning_content\":null") DONE,
      "- reasoning0=a\n- reasoning0=b\n- reasoning0=c\n- reasoning0=d reasoning0=e\n- reasoning0=f\n"
      "- reasoning0=gh\n- reasoning0=ij text0=!\n- other0\n-\ncomplete"},
+    {"reasoning that is signed or withheld: each signature is one of its own",
+     DELTA("\"reasoning_details\":[{\"signature\":\"S\",\"text\":\"a\"},{\"data\":\"D\"},{"
+           "\"signature\":null,\"data\":{\"data\":\"no\"}}],\"content\":\"\"")
+         DELTA(
+             "\"reasoning_details\":[{\"signature\":\"T\"}],\"reasoning\":\"b\",\"content\":\"c\"")
+             DELTA("\"reasoning_details\":{\"signature\":\"no\"}") DONE,
+     "- reasoning0=a reasoning0<S>= reasoning0<D>=\n- reasoning0=b text0=c reasoning0<T>=\n"
+     "- other0\n-\ncomplete"},
     {"nothing in it",
      DELTA("\"content\":null") DELTA("\"content\":\"\"") DELTA("") DATA("{}")
          DATA("{\"choices\":null}") DATA(

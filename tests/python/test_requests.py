@@ -351,7 +351,8 @@ CALL_TURNS = {
 
 
 def message_of(text: str = "", *calls: millstream.ToolCall) -> millstream.Message:
-    return millstream.Message((None, None, "assistant", text, "", "", calls, None, None, None, ()))
+    fields = None, None, "assistant", text, "", "", calls, None, None, None, (), None
+    return millstream.Message(fields)
 
 
 def turns(body: dict[str, Any]) -> list[Any]:
@@ -376,9 +377,63 @@ def test_messages_of_text_or_calls_alone(provider: str) -> None:
 
 @pytest.mark.parametrize("provider", FAMILIES)
 def test_a_refusal_is_what_the_assistant_said(provider: str) -> None:
-    refused = millstream.Message((None, None, "assistant", "", "", "No.", (), None, None, None, ()))
+    fields = None, None, "assistant", "", "", "No.", (), None, None, None, (), None
+    refused = millstream.Message(fields)
     body = body_for(provider, messages=[*MESSAGES, refused, *MESSAGES])
     assert "No." in json.dumps(turns(body)[1])
+
+
+TEXT_PART = {"type": "text", "text": "I look."}
+SIGNED_TURNS: dict[str, tuple[str, list[Any], list[Any]]] = {
+    # the wire format, the content of a turn with a call and of one without
+    "anthropic": (
+        "anthropic-messages",
+        [{"type": "thinking", "thinking": "Hm", "signature": "S"}, TEXT_PART,
+         {"type": "tool_use", "id": "c1", "name": "f", "input": {}}],
+        [{"type": "thinking", "thinking": "Hm", "signature": "S"}, TEXT_PART],
+    ),
+    "bedrock": (
+        "bedrock-converse",
+        [{"reasoningContent": {"reasoningText": {"text": "Hm", "signature": "S"}}},
+         {"text": "I look."}, {"toolUse": {"toolUseId": "c1", "name": "f", "input": {}}}],
+        [{"reasoningContent": {"reasoningText": {"text": "Hm", "signature": "S"}}},
+         {"text": "I look."}],
+    ),
+    "gemini": (
+        "gemini",
+        [{"text": "I look."},
+         {"functionCall": {"id": "c1", "name": "f", "args": {}}, "thoughtSignature": "S"}],
+        [{"text": "I look.", "thoughtSignature": "S"}],
+    ),
+}  # fmt: skip
+
+
+def signed_message(format: str | None, *calls: millstream.ToolCall) -> millstream.Message:
+    fields = None, None, "assistant", "I look.", "Hm", "", calls, None, None, None, (), "S"
+    return millstream.Message(fields, {"format": format})
+
+
+@pytest.mark.parametrize("provider", SIGNED_TURNS)
+def test_signed_reasoning_goes_back_to_who_signed_it(provider: str) -> None:
+    format, with_call, without = SIGNED_TURNS[provider]
+    call = millstream.ToolCall((0, "c1", "f", ""))
+    for message, expected in (
+        (signed_message(format, call), with_call),
+        (signed_message(format), without),
+    ):
+        turn = turns(body_for(provider, messages=[*MESSAGES, message, *MESSAGES]))[1]
+        assert turn.get("content", turn.get("parts")) == expected
+
+
+@pytest.mark.parametrize("provider", FAMILIES)
+def test_signed_reasoning_goes_to_nobody_else(provider: str) -> None:
+    """Another provider would refuse the signature, and with it the question."""
+    plain = turns(body_for(provider, messages=[message_of("I look.")]))
+    for format in {None, "cohere-v2-chat", *(each[0] for each in SIGNED_TURNS.values())}:
+        if format == PROVIDERS[provider].format and provider in SIGNED_TURNS:
+            continue
+        said = turns(body_for(provider, messages=[signed_message(format)]))
+        assert said == plain, format
 
 
 # ---- system --------------------------------------------------------------------------------------

@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from . import Provider
+
     Json = dict[str, Any]
 
 _TOOL_KEYS = {"name", "description", "parameters", "strict"}
 _CHOICES = ("auto", "none", "required")
+
+
+class Turn(dict[str, "Any"]):
+    """The assistant's turn that a `Message` is, in the neutral shape; `message` is itself."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(role="assistant", content=message.text or message.refusal or None)
+        if message.tool_calls:
+            self["tool_calls"] = list(message.tool_calls)
+        self.message = message
 
 
 class Ask:
@@ -153,10 +167,7 @@ def _message(at: int, message: Any) -> Json:
     if isinstance(message, Message):
         if not (message.text or message.refusal or message.tool_calls):
             raise ValueError(f"messages[{at}]: the Message is empty; leave it out")
-        said: Json = {"role": "assistant", "content": message.text or message.refusal or None}
-        if message.tool_calls:
-            said["tool_calls"] = list(message.tool_calls)
-        return said
+        return Turn(message)
     if not isinstance(message, dict):
         raise TypeError(
             f"messages[{at}]: must be a dict or a Message, not {type(message).__name__}"
@@ -167,6 +178,15 @@ def _message(at: int, message: Any) -> Json:
 def is_system(message: Json) -> bool:
     """OpenAI calls it "developer" for some models."""
     return message.get("role") in ("system", "developer")
+
+
+def signed_by(provider: Provider, turn: Json) -> Message | None:
+    """The `Message` of a turn, where this provider signed its reasoning and so wants it back.
+
+    A signature is good in the wire format that it came in: a conversation may go on elsewhere.
+    """
+    message = turn.message if isinstance(turn, Turn) else None
+    return message if message and message.signature and message.format == provider.format else None
 
 
 def bad_role(where: str, message: Json) -> ValueError:

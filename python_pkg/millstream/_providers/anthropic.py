@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .._core import Message
     from . import Provider
     from ._neutral import Ask, Json
 
@@ -41,7 +42,7 @@ def body(ask: Ask, provider: Provider) -> Json:
             results["content"].append(_result(where, message, provider.name))
         else:
             results = None
-            messages.append(_message(where, message, provider.name))
+            messages.append(_message(where, message, provider))
     fields = _neutral.given(
         system=_system(system),
         tools=None if ask.tools is None else [*map(_tool, _neutral.tools_of(ask))],
@@ -61,21 +62,27 @@ def _system(blocks: list[Json]) -> str | list[Json] | None:
     return blocks or None
 
 
-def _message(where: str, message: Json, provider: str) -> Json:
-    content = message.get("content")
-    if message.get("role") == "user":
-        return message if isinstance(content, str) else _with(where, message, [], provider)
-    if message.get("role") != "assistant":
+def _message(where: str, message: Json, provider: Provider) -> Json:
+    if message.get("role") not in ("user", "assistant"):
         raise _neutral.bad_role(where, message)
-    calls = [_call(call) for call in _neutral.calls_of(where, message)]
-    if isinstance(content, str) and not calls:
+    thinking: list[Json] = []
+    calls: list[Json] = []
+    if message["role"] == "assistant":
+        thinking = _thinking(_neutral.signed_by(provider, message))
+        calls = [_call(call) for call in _neutral.calls_of(where, message)]
+    content = message.get("content")
+    if isinstance(content, str) and not thinking and not calls:
         return message
-    return _with(where, message, calls, provider)
-
-
-def _with(where: str, message: Json, calls: list[Json], provider: str) -> Json:
     rest = {name: value for name, value in message.items() if name != "tool_calls"}
-    return {**rest, "content": [*_content(where, message.get("content"), provider), *calls]}
+    blocks = _content(where, content, provider.name)
+    return {**rest, "content": [*thinking, *blocks, *calls]}
+
+
+def _thinking(message: Message | None) -> list[Json]:
+    """The block of a message's reasoning, which stands first."""
+    if message is None:
+        return []
+    return [{"type": "thinking", "thinking": message.reasoning, "signature": message.signature}]
 
 
 def _content(where: str, content: Any, provider: str) -> list[Json]:

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .._core import Message
     from . import Provider
     from ._neutral import Ask, Json
 
@@ -26,7 +27,7 @@ def body(ask: Ask, provider: Provider) -> Json:
         if _neutral.is_system(message):
             system += _blocks(where, message.get("content"), provider.name)
             continue
-        said = _message(where, message, provider.name)
+        said = _message(where, message, provider)
         if results is not None and said["role"] == "user":
             results["content"] += said["content"]
         else:
@@ -52,14 +53,24 @@ def _settings(ask: Ask) -> Json:
     )
 
 
-def _message(where: str, message: Json, provider: str) -> Json:
+def _message(where: str, message: Json, provider: Provider) -> Json:
     role = message.get("role")
     if role == "tool":
-        return {"role": "user", "content": [_result(where, message, provider)]}
+        return {"role": "user", "content": [_result(where, message, provider.name)]}
     if role not in ("user", "assistant"):
         raise _neutral.bad_role(where, message)
+    thinking = _thinking(_neutral.signed_by(provider, message))
+    blocks = _blocks(where, message.get("content"), provider.name)
     calls = [_call(call) for call in _neutral.calls_of(where, message)]
-    return {"role": role, "content": [*_blocks(where, message.get("content"), provider), *calls]}
+    return {"role": role, "content": [*thinking, *blocks, *calls]}
+
+
+def _thinking(message: Message | None) -> list[Json]:
+    """The block of a message's reasoning, which stands first."""
+    if message is None:
+        return []
+    text = {"text": message.reasoning, "signature": message.signature}
+    return [{"reasoningContent": {"reasoningText": text}}]
 
 
 def _call(call: _neutral.Call) -> Json:

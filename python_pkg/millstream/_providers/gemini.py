@@ -36,7 +36,7 @@ def body(ask: Ask, provider: Provider) -> Json:
             results["parts"].append(_result(where, message, names, provider.name))
         else:
             results = None
-            contents.append(message if own else _turn(where, message, names, provider.name))
+            contents.append(message if own else _turn(where, message, names, provider))
     fields = _neutral.given(
         systemInstruction={"parts": system} if system else None,
         tools=None if ask.tools is None else _tools(_neutral.tools_of(ask)),
@@ -55,14 +55,19 @@ def _settings(ask: Ask) -> Json:
     )
 
 
-def _turn(where: str, message: Json, names: _neutral.ToolNames, provider: str) -> Json:
+def _turn(where: str, message: Json, names: _neutral.ToolNames, provider: Provider) -> Json:
     role = {"user": "user", "assistant": "model", "model": "model"}.get(str(message.get("role")))
     if role is None:
         raise _neutral.bad_role(where, message)
     calls = _neutral.calls_of(where, message)
     names.add(calls)
-    parts = _parts(where, message.get("content"), provider)
-    return {"role": role, "parts": [*parts, *({"functionCall": _call(call)} for call in calls)]}
+    parts = _parts(where, message.get("content"), provider.name)
+    first_call = len(parts)
+    parts += [{"functionCall": _call(call)} for call in calls]
+    signed = _neutral.signed_by(provider, message)
+    if signed:  # it belongs to the first call, or else to the end of the text
+        parts[first_call if calls else -1]["thoughtSignature"] = signed.signature
+    return {"role": role, "parts": parts}
 
 
 def _call(call: _neutral.Call) -> Json:
