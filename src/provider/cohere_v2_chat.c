@@ -97,5 +97,6 @@ const struct mill__dialect mill__cohere_v2_chat = {
     .value = take_value,
     .event = take_event,
     .terminator = "[DONE]",
+    .typed_end = true,
     .finish_ends = true,
 };

@@ -189,6 +189,11 @@ static bool whole_terminator(const struct mill__decoder *decoder) {
   return decoder->payload == TERMINATOR && !decoder->reader.dialect->terminator[decoder->matched];
 }
 
+/* The terminator is there, and the answer is complete with it. */
+static bool ends_the_answer(const struct mill__decoder *decoder) {
+  return decoder->assembly.complete || !decoder->reader.dialect->typed_end;
+}
+
 /* Bytes as they came, as a text of the event's error. */
 static int set_error_text(struct mill__decoder *decoder, enum mill__error_field field,
                           mill_slice bytes) {
@@ -239,7 +244,7 @@ static int take_payload(struct mill__decoder *decoder, const struct mill__framed
   if (decoder->payload == BLANK || !decoder->reader.dialect->value)
     return MILL_OK;
   if (whole_terminator(decoder))
-    return mill__assembly_terminate(&decoder->assembly);
+    return ends_the_answer(decoder) ? mill__assembly_terminate(&decoder->assembly) : MILL_OK;
   int error = decoder->payload == TERMINATOR ? feed_mismatch(decoder, "", 0) : MILL_OK;
   return error ? error : take_json(decoder, framed);
 }
@@ -423,7 +428,7 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
  */
 static int judge_event(struct mill__decoder *decoder) {
   if (whole_terminator(decoder)) {
-    decoder->terminated = true;
+    decoder->terminated = ends_the_answer(decoder);
     return MILL_OK;
   }
   int rc = MILL_E_PROTOCOL;

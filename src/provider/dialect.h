@@ -44,6 +44,9 @@ struct mill__dialect {
   int (*event)(struct mill__assembly *assembly, void *state, mill_slice type);
   /* Data that stands for the end of the stream, not JSON ("[DONE]"); NULL: none. */
   const char *terminator;
+  /* An event of its own completes the answer: a terminator without it is a proxy's, whose back end
+   * went away. */
+  bool typed_end;
   /* True where a clean end of the body after every finish reason is a success. */
   bool finish_ends;
 };

@@ -86,4 +86,5 @@ const struct mill__dialect mill__gemini_interactions = {
     .value = mill__event_value,
     .event = take_event,
     .terminator = "[DONE]",
+    .typed_end = true,
 };

@@ -130,4 +130,5 @@ const struct mill__dialect mill__openai_assistants = {
     .value = take_value,
     .event = take_event,
     .terminator = "[DONE]",
+    .typed_end = true,
 };

@@ -199,5 +199,6 @@ const struct mill__dialect mill__openai_responses = {
     .value = mill__event_value,
     .event = take_event,
     .terminator = "[DONE]",
+    .typed_end = true,
     .finish_ends = true,
 };

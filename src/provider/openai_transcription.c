@@ -41,4 +41,5 @@ const struct mill__dialect mill__openai_transcription = {
     .value = mill__event_value,
     .event = take_event,
     .terminator = "[DONE]",
+    .typed_end = true,
 };

@@ -309,6 +309,11 @@ static const struct stream {
      "- other0\n"
      "- finish0=tool_calls:completed\n"
      "complete"},
+    {"openai-responses", "a terminator does not complete what no event has completed",
+     RESPONSES("response.output_text.delta", ",\"delta\":\"a\"") DONE,
+     "- text0=a\n"
+     "- other0\n"
+     "interrupted"},
     {"openai-responses", "calls without an output index go by their item, then by what came last",
      RESPONSES("response.output_item.added", ",\"item\":{\"id\":\"i1\",\"type\":\"function_call\","
                                              "\"call_id\":\"a\",\"name\":\"f\",\"arguments\":\"\"}")
@@ -318,15 +323,16 @@ static const struct stream {
                                                           ",\"item_id\":\"i1\",\"delta\":\"1\"")
              RESPONSES("response.function_call_arguments.delta",
                        ",\"item_id\":\"i2\",\"delta\":\"2\"")
-                 RESPONSES("response.function_call_arguments.delta", ",\"delta\":\"3\"")
-                     RESPONSES("response.function_call_arguments.delta",
-                               ",\"output_index\":7,\"item_id\":\"i1\",\"delta\":\"4\"") DONE,
+                 RESPONSES("response.function_call_arguments.delta", ",\"delta\":\"3\"") RESPONSES(
+                     "response.function_call_arguments.delta",
+                     ",\"output_index\":7,\"item_id\":\"i1\",\"delta\":\"4\"") COMPLETED DONE,
      "- tool0.0<a,f>=\n"
      "- tool0.1<a,f>=\n"
      "- tool0.0<,>=1\n"
      "- tool0.1<,>=2\n"
      "- tool0.1<,>=3\n"
      "- tool0.0<,>=4\n"
+     "- finish0=tool_calls:completed\n"
      "-\n"
      "complete"},
     {"openai-responses",
@@ -355,7 +361,8 @@ static const struct stream {
                                      RESPONSES("response.custom_tool_call_input.delta",
                                                ",\"output_index\":4,\"delta\":\"pw\"")
                                          RESPONSES("response.custom_tool_call_input.done",
-                                                   ",\"output_index\":4,\"input\":\"pw\"") DONE,
+                                                   ",\"output_index\":4,\"input\":\"pw\"")
+                                             COMPLETED DONE,
      "- tool0.0<a,f>={}\n"
      "- other0\n"
      "- tool0.1<b,g>=\n"
@@ -366,6 +373,7 @@ static const struct stream {
      "- tool0.4<e,j>=\n"
      "- tool0.4<,>=pw\n"
      "- other0\n"
+     "- finish0=tool_calls:completed\n"
      "-\n"
      "complete"},
     {"openai-responses", "the server's own tools",
