@@ -57,6 +57,8 @@ PyObject *stats_to_dict(StatsObject *stats);
 mill_engine *engine_get(core_state *state);
 /* The running engine, or NULL. */
 mill_engine *engine_peek(void);
+/* Before a stream's error is raised: a daemon thread does not return from here at exit. */
+void engine_hold_daemon(void);
 PyObject *engine_shutdown(PyObject *module, PyObject *unused);
 PyObject *engine_after_fork_child(PyObject *module, PyObject *unused);
 

@@ -163,11 +163,16 @@ static PyObject *take_event(StreamObject *self, int *ret_code) {
   return object;
 }
 
+static PyObject *raise_end(StreamObject *self) {
+  engine_hold_daemon();
+  return error_raise(self, mill_stream_error(self->stream));
+}
+
 /* NULL without an exception is the end of an iterator. */
 static PyObject *end_or_error(StreamObject *self, int code) {
   if (code == MILL_END || (code == MILL_E_CANCELLED && atomic_load(&self->closed)))
     return NULL;
-  return error_raise(self, mill_stream_error(self->stream));
+  return raise_end(self);
 }
 
 static PyObject *take_or_wait(StreamObject *self, take_function take) {
@@ -270,10 +275,9 @@ static int drain(StreamObject *self) {
   Py_END_CRITICAL_SECTION();
   if (code == MILL_AGAIN)
     return code;
-  const mill_error *error = mill_stream_error(self->stream);
-  if (!error->code)
+  if (!mill_stream_error(self->stream)->code)
     return MILL_END;
-  error_raise(self, error);
+  raise_end(self);
   return -1;
 }
 
@@ -341,10 +345,10 @@ static PyObject *head(StreamObject *self) {
   mill_response response;
   const mill_error *error = mill_stream_error(self->stream); /* before the look at the head */
   mill_stream_response(self->stream, &response);
-  if (response.status)
+  if (response.status && error->code != MILL_E_FORKED)
     return Py_BuildValue("iiN", response.status, response.http_version,
                          slice_to_bytes(response.headers));
-  return error->code ? error_raise(self, error) : Py_NewRef(Py_NotImplemented);
+  return error->code ? raise_end(self) : Py_NewRef(Py_NotImplemented);
 }
 
 static PyObject *stream_poll_head(PyObject *self, PyObject *unused) {
@@ -374,6 +378,8 @@ static PyObject *stream_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
     PyErr_SetString(PyExc_ValueError, "timeout: must be None or not negative, in seconds");
     return NULL;
   }
+  if (mill_stream_error(((StreamObject *)self)->stream)->code == MILL_E_FORKED)
+    return raise_end((StreamObject *)self); /* its locks are the parent's too */
   int result = wait_for_stream((StreamObject *)self, MILL_WAIT_CHUNK, timeout_s);
   return result < 0 ? NULL : PyBool_FromLong(result == 0);
 }

@@ -91,6 +91,16 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# The engine's thread ends before the interpreter does, and stays the parent's in a forked child.
-atexit.register(_core.shutdown)
+def _stop() -> None:
+    """Stop the engine for good, when the main thread has ended and before others are waited for.
+
+    A server that hangs must not keep the process: all streams are cancelled, and threads that read
+    one, or start one later, raise `Cancelled`. A program that wants their answers joins them, which
+    a `with` block of an executor does. Daemon threads stand still, as at the end of Python itself.
+    """
+    _core.shutdown()
+
+
+# The first stream also registers it with `threading`, which comes earlier and is slow to import.
+atexit.register(_stop)
 os.register_at_fork(after_in_child=_core.after_fork_child)

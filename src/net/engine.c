@@ -2,6 +2,7 @@
 #include "net/engine.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -131,14 +132,15 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user) {
   return 0;
 }
 
-static void open_multi(mill_engine *engine) {
+int mill__engine_open(mill_engine *engine) {
   if (engine->multi)
-    return;
+    return MILL_OK;
+  errno = 0;
   if (!engine->share)
     engine->share = curl_share_init();
   CURLM *multi = engine->share ? curl_multi_init() : NULL;
-  if (!multi)
-    return;
+  if (!multi) /* newer versions of libcurl need a descriptor for it */
+    return errno == EMFILE || errno == ENFILE ? MILL_E_SYSTEM : MILL_E_NOMEM;
   curl_share_setopt(engine->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
   curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, engine);
@@ -146,6 +148,7 @@ static void open_multi(mill_engine *engine) {
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine);
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
   engine->multi = multi;
+  return MILL_OK;
 }
 
 /* Closes the kept connections, and forgets the names with libcurl's cache of them. */
@@ -183,7 +186,6 @@ static void run_command(mill_engine *engine, mill_stream *stream, unsigned comma
   if (commands & MILL__COMMAND_START) {
     atomic_fetch_add_explicit(&stream->refs, 1, memory_order_relaxed); /* the engine's */
     mill__timer_clear(&engine->timers, &engine->keepalive);
-    open_multi(engine); /* without it http.c reports what is missing */
     mill__transfer_start(stream);
   } else if (state == MILL__TRANSFER_NEW) {
     return;

@@ -37,7 +37,7 @@ struct mill_engine {
 
   /* loop only, but for mill__loop_wake */
   struct mill__loop loop;
-  void *multi, *share; /* libcurl's; made by the first transfer */
+  void *multi, *share; /* libcurl's; made by mill__engine_open */
   struct mill__timers timers;
   struct mill__timer curl_timer, heartbeat, keepalive;
   bool blind; /* a socket could not be watched: the heartbeat looks at all of them */
@@ -56,6 +56,8 @@ void mill__engine_unref(mill_engine *engine);
 bool mill__engine_is_forked(const mill_engine *engine);
 
 /* Loop only: what a transfer asks of its engine. */
+/* Make libcurl's handles where they are not there: MILL_E_NOMEM, MILL_E_SYSTEM (no descriptor). */
+int mill__engine_open(mill_engine *engine);
 void mill__engine_touch(mill_engine *engine, mill_stream *stream); /* notify it after this turn */
 void mill__engine_release(mill_engine *engine, struct mill__list *nodes); /* start them after it */
 void mill__engine_transfer_done(mill_engine *engine, mill_stream *stream);

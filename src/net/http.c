@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -27,6 +28,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     stream->transfer.http.socket_errno = errno;
     return CURL_SOCKET_BAD;
   }
+  stream->transfer.http.opened = true;
   mill__transfer_on_socket(stream);
   return fd;
 }
@@ -36,6 +38,17 @@ static int on_close_socket(void *user, curl_socket_t fd) {
   mill_engine *engine = user;
   mill__loop_close(&engine->loop, fd);
   return 0;
+}
+
+/*
+ * The server has closed the kept connection that the request is about to go out on. Some versions
+ * of libcurl look no more than once a second.
+ */
+static bool is_dead(CURL *easy) {
+  curl_socket_t fd = CURL_SOCKET_BAD;
+  curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd);
+  struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
+  return fd != CURL_SOCKET_BAD && poll(&pollfd, 1, 0) == 1;
 }
 
 /*
@@ -50,6 +63,10 @@ static int on_request(void *user, char *remote_ip, char *local_ip, int remote_po
   struct mill__http *http = &stream->transfer.http;
   if (http->sent) {
     http->replay = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
+  if (!http->opened && is_dead(http->easy)) {
+    http->dead = true;
     return CURL_PREREQFUNC_ABORT;
   }
   http->sent = true;
@@ -114,6 +131,7 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   /* A leader asks anew: what it finds in the cache would not last as long as its followers count on. */
   SET(options, CURLOPT_DNS_CACHE_TIMEOUT,
       stream->transfer.resolve.leads ? MILL__RESOLVE_TTL_S : MILL__RESOLVE_TTL_S + 10L);
+  SET(options, CURLOPT_FRESH_CONNECT, stream->transfer.fresh ? 1L : 0L);
   SET(options, CURLOPT_MAXAGE_CONN, (long)(MILL__ENGINE_KEEPALIVE_MS / 1000));
   SET(options, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
   SET(options, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -208,8 +226,9 @@ static void release(struct mill__http *http) {
 
 int mill__http_start(mill_stream *stream) {
   struct mill__http *http = &stream->transfer.http;
-  if (!stream->engine->multi)
-    return MILL_E_NOMEM;
+  int result = mill__engine_open(stream->engine);
+  if (result)
+    return result;
   *http = (struct mill__http){.text = mill__calloc(1, CURL_ERROR_SIZE)};
   struct options options = {curl_easy_init(), CURLE_OK};
   http->easy = options.easy;
@@ -363,6 +382,13 @@ static const struct connect_failure CONNECT_FAILURES[] = {
     {CURLE_OPERATION_TIMEDOUT, "timeout", "the network did not answer in time"},
 };
 
+void mill__http_no_descriptor(mill_error *ret_error) {
+  mill__error_set(ret_error, MILL_E_CONNECT,
+                  "no connection: no file descriptor is left for a socket; "
+                  "raise the limit (ulimit -n)");
+  mill__error_set_kind(ret_error, "descriptors", 11);
+}
+
 /* No connection: libcurl's words, and what to do. */
 static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error *error) {
   int socket_errno = code == CURLE_COULDNT_CONNECT ? stream->transfer.http.socket_errno : 0;
@@ -371,10 +397,7 @@ static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error
     return;
   }
   if (socket_errno == EMFILE || socket_errno == ENFILE) {
-    mill__error_set(error, MILL_E_CONNECT,
-                    "no connection: no file descriptor is left for a socket; "
-                    "raise the limit (ulimit -n)");
-    mill__error_set_kind(error, "descriptors", 11);
+    mill__http_no_descriptor(error);
     return;
   }
   struct connect_failure failure = {code, "network", "check the address and the network"};

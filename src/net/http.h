@@ -16,10 +16,14 @@ struct mill__http {
   char *text;       /* libcurl's error message */
   bool sent;        /* the request went out */
   bool replay;      /* libcurl wanted to send it a second time and was stopped */
+  bool opened;      /* a socket was opened for it: the connection is not a kept one */
+  bool dead;        /* the kept connection was closed before anything was sent */
   int socket_errno; /* why a socket could not be opened; 0: none failed */
   bool answered;    /* a first line of an answer came */
 };
 
+/* The error of MILL_E_SYSTEM from mill__http_start, and of a socket that cannot be opened. */
+void mill__http_no_descriptor(mill_error *ret_error);
 /* Set up the exchange and give it to the engine's multi handle. */
 int mill__http_start(mill_stream *stream);
 /* Take it away, finished or not. Not from inside a callback of libcurl's. */

@@ -29,7 +29,7 @@ static void reset_attempt(struct mill__transfer *transfer) {
   transfer->decoder = NULL;
   transfer->head = NULL;
   transfer->skip = transfer->drained = 0;
-  transfer->suspended = false;
+  transfer->suspended = transfer->fresh = false;
   transfer->attempt_ns = transfer->sent_ns = transfer->last_event_ns = -1;
 }
 
@@ -207,10 +207,17 @@ static void begin_exchange(mill_stream *stream) {
   int result = mill__response_new(stream->request.set.limits.header_bytes, &transfer->head);
   if (!result)
     result = mill__http_start(stream);
-  if (result)
-    fail(stream, result,
-         result == MILL_E_NOMEM ? "out of memory while the request was set up"
-                                : "libcurl did not accept the request");
+  if (!result)
+    return;
+  mill_error error;
+  mill__error_init(&error);
+  if (result == MILL_E_SYSTEM)
+    mill__http_no_descriptor(&error);
+  else
+    mill__error_set(&error, result, "%s",
+                    result == MILL_E_NOMEM ? "out of memory while the request was set up"
+                                           : "libcurl did not accept the request");
+  attempt_over(stream, &error);
 }
 
 static void begin_attempt(mill_stream *stream) {
@@ -325,7 +332,19 @@ static bool lookup_failed(const mill_stream *stream, const mill_error *error) {
          (!strcmp(error->kind, "dns") || !strcmp(error->kind, "proxy"));
 }
 
+/* Nothing was sent, so that this is no attempt yet. It happens once: a new connection is new. */
+static void begin_afresh(mill_stream *stream) {
+  stop_exchange(stream);
+  reset_attempt(&stream->transfer);
+  stream->transfer.fresh = true;
+  begin_attempt(stream);
+}
+
 void mill__transfer_on_done(mill_stream *stream, int curl_code) {
+  if (stream->transfer.http.dead) {
+    begin_afresh(stream);
+    return;
+  }
   mill_error error;
   mill__error_init(&error);
   mill__http_outcome(stream, curl_code, &error);

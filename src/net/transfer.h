@@ -43,6 +43,7 @@ struct mill__transfer {
   size_t skip;                   /* bytes of the paused piece that were taken before the pause */
   size_t drained;                /* bytes since the end was seen */
   bool suspended;                /* the body is paused */
+  bool fresh;                    /* on a connection of its own, as a kept one was dead */
 
   /* of the whole */
   unsigned attempt;

@@ -40,6 +40,14 @@ int mill_waiter_new(mill_waiter **ret_waiter) {
   return MILL_OK;
 }
 
+/*
+ * In the child of a fork: the eventfd is shared with the parent, whose wake-ups a read would take, and
+ * a thread of the parent may have held the locks.
+ */
+static bool is_inherited(const mill_waiter *waiter) {
+  return waiter->generation != atomic_load(&fork_generation);
+}
+
 static void unref(mill_waiter *waiter) {
   if (atomic_fetch_sub(&waiter->refs, 1) != 1)
     return;
@@ -135,6 +143,8 @@ int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, enum mill_wait wha
 }
 
 void mill_waiter_disarm(mill_waiter *waiter, mill_stream *stream) {
+  if (is_inherited(waiter))
+    return;
   atomic_exchange(&stream->armed, MILL__ARMED_NO);
   pthread_mutex_lock(&stream->lock); /* a notification on its way is over after this */
   if (stream->waiter == waiter) {
@@ -147,6 +157,8 @@ void mill_waiter_disarm(mill_waiter *waiter, mill_stream *stream) {
 
 void *mill_waiter_take(mill_waiter *waiter) {
   void *tag = NULL;
+  if (is_inherited(waiter))
+    return NULL;
   pthread_mutex_lock(&waiter->lock);
   if (!mill__list_empty(&waiter->ready)) {
     mill_stream *stream = MILL__CONTAINER(waiter->ready.next, mill_stream, ready);
@@ -182,7 +194,7 @@ int mill_waiter_of_thread(mill_waiter **ret_waiter) {
   if (!thread_key_made)
     return MILL_E_SYSTEM;
   mill_waiter *waiter = pthread_getspecific(thread_key);
-  if (!waiter || waiter->generation != atomic_load(&fork_generation)) {
+  if (!waiter || is_inherited(waiter)) {
     mill_waiter_free(waiter); /* the parent's: its eventfd is shared with the parent */
     pthread_setspecific(thread_key, NULL);
     int result = mill_waiter_new(&waiter);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ struct server {
   int fd, port;
   char url[64];
   pthread_t thread;
-  atomic_size_t n_requests, n_connections;
+  atomic_size_t n_requests, n_connections, n_open;
   /* guarded by lock */
   pthread_mutex_t lock;
   struct connection *connections;
@@ -140,6 +141,7 @@ static void *connection_main(void *user) {
   connection->fd = -1;
   close(fd);
   pthread_mutex_unlock(&server->lock);
+  atomic_fetch_sub(&server->n_open, 1);
   return NULL;
 }
 
@@ -170,6 +172,7 @@ static bool add_connection(struct server *server, int fd) {
   CHECK(connection != NULL);
   *connection = (struct connection){.server = server, .fd = fd};
   atomic_fetch_add(&server->n_connections, 1);
+  atomic_fetch_add(&server->n_open, 1);
   pthread_mutex_lock(&server->lock);
   bool stopping = server->stopping;
   if (!stopping) {
@@ -247,6 +250,11 @@ size_t server_requests(struct server *server) {
 
 size_t server_connections(struct server *server) {
   return atomic_load(&server->n_connections);
+}
+
+void server_wait_idle(struct server *server) {
+  while (atomic_load(&server->n_open) > 0)
+    sched_yield();
 }
 
 void server_send(const struct server_request *request, const char *bytes, size_t len) {

@@ -60,6 +60,8 @@ const char *server_url(const struct server *server); /* "http://127.0.0.1:1234/v
 int server_port(const struct server *server);
 size_t server_requests(struct server *server);    /* read whole so far */
 size_t server_connections(struct server *server); /* accepted so far */
+/* Wait until no connection is open at this end. */
+void server_wait_idle(struct server *server);
 /* Sends all of it, unless the client is gone. */
 void server_send(const struct server_request *request, const char *bytes, size_t len);
 void server_send_text(const struct server_request *request, const char *text);

@@ -636,6 +636,7 @@ static void test_no_descriptors(void) {
     n++;
   CHECK_INT(errno, EMFILE);
   mill_stream *stream = run_request(engine, &request, MILL_E_CONNECT);
+  CHECK_STR(mill_stream_error(stream)->kind, "descriptors");
   mill_engine *another;
   int code = mill_engine_new(&another);
   while (n > 0)

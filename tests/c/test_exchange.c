@@ -207,20 +207,22 @@ static int code_of_cut(const struct cut *cut, size_t at) {
   return MILL_E_INTERRUPTED;
 }
 
-static void check_cut(struct server *server, struct cut *cut, size_t at) {
+/* A server for each: some versions of libcurl would use a connection again that was cut in its head. */
+static void check_cut(struct cut *cut, size_t at) {
   static const char *const framings[] = {"chunked", "length", "close-delimited"};
   test_case("%s, %s at byte %zu", framings[cut->framing],
             cut->then == SERVER_RESET ? "reset" : "closed", at);
   atomic_store(&cut->at, at);
-  size_t before = server_requests(server);
+  struct server *server = server_start(answer_cut, cut);
   mill_request request = request_to(server);
   mill_stream *stream = start_stream(engine, &request);
   struct outcome outcome = read_stream(stream);
   CHECK_INT(outcome.code, code_of_cut(cut, at));
   CHECK_INT(outcome.n_chunks, chunks_within(&cut->answer, at));
-  CHECK_INT(server_requests(server), before + 1);
+  CHECK_INT(server_requests(server), 1);
   mill_stream_free(stream);
   free(outcome.text);
+  server_stop(server);
 }
 
 static void test_cut_everywhere(void) {
@@ -228,10 +230,8 @@ static void test_cut_everywhere(void) {
     for (int framing = 0; framing < N_FRAMINGS; framing++) {
       struct cut cut = {.framing = (enum framing)framing, .then = (enum server_then)then};
       make_answer(&cut.answer, cut.framing);
-      struct server *server = server_start(answer_cut, &cut);
       for (size_t at = 0; at <= cut.answer.len; at++)
-        check_cut(server, &cut, at);
-      server_stop(server);
+        check_cut(&cut, at);
     }
 }
 
@@ -312,6 +312,7 @@ static void test_tls_to_a_plain_server(void) {
   char url[64];
   snprintf(url, sizeof(url), "https://127.0.0.1:%d/", server_port(exchange.server));
   exchange.request.url = url;
+  exchange.request.insecure = true; /* there may be no store of certificates */
   /* The server never gets a whole request, and libcurl no answer: the clock for connecting ends it. */
   exchange.request.timeouts.connect_ms = 50;
   run(&exchange, MILL_E_TIMEOUT);
@@ -533,6 +534,27 @@ static void test_connection_closed_after_each_answer(void) {
   for (int i = 0; i < N; i++)
     mill_stream_free(run_request(engine, &request, MILL_END));
   CHECK_INT(server_requests(server), N); /* the lost race, where there was one, is not among them */
+  server_stop(server);
+}
+
+/* The same when the close is known before the next request: it is seen, and costs no retry. */
+static void test_dead_connection_is_seen(void) {
+  enum { N = 20 };
+  struct server *server = server_start(answer_and_close, NULL);
+  mill_request request = request_to(server);
+  mill_stats *stats = mill_stats_new();
+  request.stats = stats;
+  request.max_retries = 0;
+  for (int i = 0; i < N; i++) {
+    mill_stream_free(run_request(engine, &request, MILL_END));
+    server_wait_idle(server);
+  }
+  CHECK_INT(server_requests(server), N);
+  CHECK_INT(server_connections(server), N);
+  mill_metrics metrics;
+  mill_stats_read(stats, &metrics);
+  CHECK_INT(metrics.bytes_out, N * request.body_len);
+  mill_stats_unref(stats);
   server_stop(server);
 }
 
@@ -821,6 +843,7 @@ int main(void) {
   test_retries();
   test_connection_reuse();
   test_connection_closed_after_each_answer();
+  test_dead_connection_is_seen();
   test_no_silent_replay();
   test_drain_keeps_the_connection();
   test_drain_is_bounded();

@@ -188,8 +188,8 @@ static void check_two_threads(size_t (*size)(uint64_t *seed)) {
   CHECK(pthread_create(&producer, NULL, produce, &shared) == 0);
   for (size_t i = 0; i < N_RECORDS; i++) {
     const unsigned char *record;
-    while ((record = mill__queue_peek(&shared.queue)) == NULL) {
-    }
+    while ((record = mill__queue_peek(&shared.queue)) == NULL)
+      sched_yield();
     check(record, size(&seed), (unsigned char)(i * 31));
     size_t left = mill__queue_pop(&shared.queue);
     CHECK(left <= HIGH_WATER + 2 * (MILL__QUEUE_BLOCK_BYTES + 9000));

@@ -1,0 +1,515 @@
+"""Signals, fork, exit and subinterpreters, in real processes against a server in this one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from answers import GIVE_UP_S, eventually
+from conftest import Serve
+from millstream import mock
+
+WORDS = ["One", " two", " three", " four", " five"]
+TEXT = "".join(WORDS)
+EXIT_S = 10  # the promise is one second; a machine under load gets some more
+
+PRELUDE = """
+import os, signal, sys, threading
+import millstream
+
+client = millstream.Client(base_url=sys.argv[1], api_key="k", max_retries=0)
+
+def ask(to=client):
+    return to.stream(model="m", messages=[{"role": "user", "content": "Hi"}])
+
+def say(*words):
+    print(*words, flush=True)
+
+def texts(stream):
+    return "".join(chunk.text for chunk in stream)
+
+def until_five(stream):
+    return "".join(iter(lambda: next(stream).text, " five")) + " five"
+
+def name_of(function):
+    try:
+        function()
+    except BaseException as error:
+        return type(error).__name__
+    return "nothing"
+"""
+
+
+class Process:
+    """A Python of its own that runs a script after `PRELUDE`; killed when it hangs."""
+
+    def __init__(self, server: mock.Server, script: str) -> None:
+        self._popen = subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + dedent(script), server.url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # so that its children are killed with it
+        )
+        self._guard = threading.Timer(GIVE_UP_S, self._kill_group)
+        self._guard.daemon = True
+        self._guard.start()
+
+    def line(self) -> str:
+        assert self._popen.stdout is not None
+        return self._popen.stdout.readline().rstrip("\n")
+
+    def kill(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def asleep(self) -> bool:
+        """Whether the main thread sleeps in a system call."""
+        stat = Path(f"/proc/{self._popen.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "S"
+
+    def threads(self) -> list[str]:
+        """The states of all threads: the main one, ours, the script's."""
+        try:
+            stats = [
+                path.read_text() for path in Path(f"/proc/{self._popen.pid}/task").glob("*/stat")
+            ]
+        except OSError:  # one ended meanwhile
+            return []
+        return [stat.rpartition(")")[2].split()[0] for stat in stats]
+
+    def tell(self, line: str) -> None:
+        assert self._popen.stdin is not None
+        self._popen.stdin.write(line + "\n")
+        self._popen.stdin.flush()
+
+    def end(self, within: float = GIVE_UP_S) -> tuple[int, str, str]:
+        """Exit code and what is left of stdout and stderr."""
+        try:
+            out, err = self._popen.communicate(timeout=within)
+        finally:
+            self.stop()
+        return self._popen.returncode, out.rstrip("\n"), err
+
+    def stop(self) -> None:
+        self._guard.cancel()
+        self._kill_group()
+        self._popen.communicate()
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # all have ended
+
+
+Run = Callable[[mock.Server, str], Process]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Start processes; those that are left at the end of the test are killed."""
+    processes: list[Process] = []
+
+    def start(server: mock.Server, script: str) -> Process:
+        processes.append(Process(server, script))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.stop()
+
+
+@pytest.fixture
+def gate() -> mock.Gate:
+    return mock.Gate()
+
+
+@pytest.fixture
+def held(serve: Serve, gate: mock.Gate) -> mock.Server:
+    """The first answer's last word waits for the gate; the others come whole."""
+    return serve([mock.Answer([*WORDS, gate, " end"]), mock.Answer(WORDS)])
+
+
+# ---- signals -------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_interrupts_the_wait_and_the_stream_goes_on(
+    run: Run, held: mock.Server, gate: mock.Gate
+) -> None:
+    process = run(
+        held,
+        """
+        stream = ask()
+        text = until_five(stream)
+        say("waiting")
+        try:
+            next(stream)
+        except KeyboardInterrupt:
+            say("interrupted")
+        say(text + texts(stream))
+        """,
+    )
+    assert process.line() == "waiting"
+    assert eventually(process.asleep)
+    process.kill(signal.SIGINT)
+    assert process.line() == "interrupted"
+    gate.open()
+    assert process.end() == (0, TEXT + " end", "")
+
+
+def test_a_signal_handler_that_returns_loses_nothing(
+    run: Run, held: mock.Server, gate: mock.Gate
+) -> None:
+    process = run(
+        held,
+        """
+        signal.signal(signal.SIGUSR1, lambda *_: say("handled"))
+        stream = ask()
+        text = until_five(stream)
+        say("waiting")
+        say(text + texts(stream))
+        """,
+    )
+    assert process.line() == "waiting"
+    for _ in range(3):
+        assert eventually(process.asleep)
+        process.kill(signal.SIGUSR1)
+        assert process.line() == "handled"
+    gate.open()
+    assert process.end() == (0, TEXT + " end", "")
+
+
+def test_a_thousand_alarms_a_second_lose_nothing(run: Run, serve: Serve) -> None:
+    pieces = [f"{n} " for n in range(600)]
+    process = run(
+        serve(mock.Answer(pieces, pace=0.001)),
+        """
+        ticks = []
+        signal.signal(signal.SIGALRM, lambda *_: ticks.append(1))
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        text = texts(ask())
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        say(text if ticks else "no alarm")
+        """,
+    )
+    assert process.end() == (0, "".join(pieces), "")
+
+
+# ---- fork ----------------------------------------------------------------------------------------
+
+CHILD = """
+def in_child():
+    say(*[name_of(f) for f in (
+        lambda: next(stream), lambda: stream.wait(1), lambda: stream.wait(),
+        lambda: stream.response, lambda: stream.result(), lambda: next(stream.events()),
+    )])
+    say(stream.message.text)
+    say(texts(ask()))
+"""
+FORKED = "ForkedError " * 5 + "StopIteration"
+
+
+def test_a_fork_in_the_middle_of_a_stream(run: Run, held: mock.Server, gate: mock.Gate) -> None:
+    process = run(
+        held,
+        CHILD
+        + dedent("""
+        stream = ask()
+        text = until_five(stream)
+        child = os.fork()
+        if not child:
+            in_child()
+            del stream
+            sys.exit(5)
+        say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        say(text + texts(stream))
+        """),
+    )
+    assert [process.line() for _ in range(4)] == [FORKED, TEXT, TEXT, "5"]
+    gate.open()
+    assert process.end() == (0, TEXT + " end", "")
+
+
+def test_a_fork_while_another_thread_waits_on_the_stream(
+    run: Run, held: mock.Server, gate: mock.Gate
+) -> None:
+    process = run(
+        held,
+        CHILD
+        + dedent("""
+        stream = ask()
+        text = until_five(stream)
+        reader = threading.Thread(target=lambda: say(text + texts(stream)))
+        reader.start()
+        sys.stdin.readline()  # the test has seen the reader asleep
+        child = os.fork()
+        if not child:
+            in_child()
+            stream.cancel()
+            stream.close()
+            os._exit(0)
+        say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        reader.join()
+        """),
+    )
+    assert eventually(lambda: process.threads() == [*"SSS"])
+    process.tell("fork")
+    assert [process.line() for _ in range(4)] == [FORKED, TEXT, TEXT, "0"]
+    gate.open()
+    assert process.end() == (0, TEXT + " end", "")
+
+
+def test_a_child_may_drop_all_it_inherited(run: Run, serve: Serve) -> None:
+    gate = mock.Gate()
+    process = run(
+        serve(mock.Answer([*WORDS, gate, " end"])),
+        """
+        streams = [ask() for _ in range(20)]
+        read = [until_five(stream) for stream in streams]
+        child = os.fork()
+        if not child:
+            streams.pop().cancel()
+            streams.pop().close()
+            streams.clear()
+            del client
+            sys.exit(0)
+        say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        for text, stream in zip(read, streams):
+            say(text + texts(stream))
+        """,
+    )
+    assert process.line() == "0"
+    gate.open()
+    assert process.end() == (0, "\n".join([TEXT + " end"] * 20), "")
+
+
+def test_a_child_may_drop_async_streams_that_were_waited_for(
+    run: Run, held: mock.Server, gate: mock.Gate
+) -> None:
+    process = run(
+        held,
+        """
+        import asyncio, gc
+
+        async def fork_here(stream):
+            async with stream:
+                task = asyncio.ensure_future(stream.result())
+                while not stream.message.text.endswith("five"):
+                    await asyncio.sleep(0)
+                child = os.fork()
+                if not child:
+                    task.get_coro().close()
+                    os._exit(0)
+                say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+                say((await task).text)
+
+        async def main():
+            async with millstream.AsyncClient(base_url=sys.argv[1], api_key="k") as client:
+                await fork_here(ask(client))
+
+        asyncio.run(main())
+        """,
+    )
+    assert process.line() == "0"
+    gate.open()
+    assert process.end() == (0, TEXT + " end", "")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing(
+    run: Run, held: mock.Server, gate: mock.Gate, method: str, tmp_path: Path
+) -> None:
+    worker = "import millstream\n" + dedent("""
+        def read(url):
+            client = millstream.Client(base_url=url, api_key="k", max_retries=0)
+            return client.stream(model="m", messages=[]).result().text
+        """)
+    (tmp_path / "worker.py").write_text(worker)
+    process = run(
+        held,
+        f"""
+        sys.path.insert(0, {str(tmp_path)!r})
+        import multiprocessing, worker
+        stream = ask()
+        text = until_five(stream)
+        with multiprocessing.get_context({method!r}).Pool(2) as pool:
+            for answer in pool.map(worker.read, sys.argv[1:] * 4):
+                say(answer)
+            pool.close()
+            pool.join()
+        say(text + texts(stream))
+        """,
+    )
+    assert [process.line() for _ in range(4)] == [TEXT] * 4
+    gate.open()
+    assert process.end() == (0, TEXT + " end", "")
+
+
+LIST = """
+import os, socket
+for name in os.listdir("/proc/self/fd"):
+    try:
+        kind = os.readlink("/proc/self/fd/" + name)
+        if kind.startswith("socket:"):
+            kind = socket.socket(fileno=int(name)).family.name
+        if not kind.startswith("pipe:"):  # stdout is a new one each time
+            print(kind)
+    except FileNotFoundError:
+        pass  # of the listing itself
+"""
+
+
+def test_a_program_that_is_started_inherits_no_descriptor(run: Run, held: mock.Server) -> None:
+    process = run(
+        held,
+        f"""
+        import subprocess
+
+        def inherited():
+            program = [sys.executable, "-c", {LIST!r}]
+            return subprocess.check_output(program, close_fds=False, text=True).split("\\n")
+
+        before = inherited()
+        stream = ask()
+        reader = threading.Thread(target=lambda: texts(stream), daemon=True)
+        until_five(stream)
+        reader.start()
+        sys.stdin.readline()
+        say(*set(inherited()) - set(before))
+        """,
+    )
+    assert eventually(lambda: process.threads() == [*"SSS"])
+    process.tell("list")
+    # libcurl 7.88.1 makes the pair by which it could be woken without close-on-exec.
+    assert process.line() in ("", "AF_UNIX")
+    assert process.end() == (0, "", "")
+
+
+# ---- exit ----------------------------------------------------------------------------------------
+
+LAST_WORDS = {
+    "pass": 0,
+    "sys.exit(3)": 3,
+    "os._exit(4)": 4,
+    "raise ValueError('mine')": 1,
+}
+
+
+@pytest.mark.parametrize("last", LAST_WORDS)
+@pytest.mark.parametrize("state", ["live", "daemon in next", "daemon that reads"])
+def test_exit_with_streams(run: Run, serve: Serve, last: str, state: str) -> None:
+    endless = [f"{n} " for n in range(100_000)]
+    words: list[str | float | mock.Gate] = (
+        [*endless] if state == "daemon that reads" else [*WORDS, mock.Gate(), " end"]
+    )
+    server = serve(mock.Answer(words, pace=0.001 if state == "daemon that reads" else 0))
+    starts = {
+        "live": "until_five(streams[0])",
+        "daemon in next": "threads[0].start(); sys.stdin.readline()",
+        "daemon that reads": "threads[0].start(); first.wait()",
+    }
+    process = run(
+        server,
+        f"""
+        streams = [ask(), ask()]
+        first = threading.Event()
+
+        def read():
+            for chunk in streams[0]:
+                first.set()
+
+        threads = [threading.Thread(target=read, daemon=True)]
+        {starts[state]}
+        {last}
+        """,
+    )
+    if state == "daemon in next":
+        assert eventually(lambda: process.threads() == [*"SSS"])
+        process.tell("end")
+    code, out, err = process.end(EXIT_S)
+    assert (code, out) == (LAST_WORDS[last], "")
+    lines = err.splitlines()
+    assert lines[-1:] == (["ValueError: mine"] if code == 1 else [])
+    assert "Thread" not in err
+    assert "ignored" not in err
+
+
+def test_exit_wakes_a_thread_that_waits_for_a_server_that_hangs(run: Run, serve: Serve) -> None:
+    process = run(
+        serve(mock.Answer([*WORDS, mock.Gate(), " end"])),
+        """
+        def read(stream):
+            say(until_five(stream))
+            say(name_of(lambda: next(stream)))
+            say(name_of(ask))
+
+        threading.Thread(target=read, args=[ask()]).start()
+        sys.stdin.readline()
+        """,
+    )
+    assert process.line() == TEXT
+    assert eventually(lambda: process.threads() == [*"SSS"])
+    process.tell("end")
+    assert process.end(EXIT_S) == (0, "Cancelled\nCancelled", "")
+
+
+def test_exit_after_an_event_loop_that_ended_with_live_streams(run: Run, serve: Serve) -> None:
+    process = run(
+        serve(mock.Answer([*WORDS, mock.Gate(), " end"])),
+        """
+        import asyncio
+        kept = []
+
+        async def main():
+            client = millstream.AsyncClient(base_url=sys.argv[1], api_key="k")
+            kept.extend(ask(client) for _ in range(3))
+            asyncio.ensure_future(kept[0].result())
+            async for chunk in kept[1]:
+                if chunk.text == " five":
+                    break
+
+        asyncio.run(main())
+        say("over")
+        """,
+    )
+    assert process.end(EXIT_S) == (0, "over", "")
+
+
+# ---- subinterpreters -----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no interpreters with a GIL of their own")
+def test_a_stream_in_a_subinterpreter(run: Run, held: mock.Server, gate: mock.Gate) -> None:
+    process = run(
+        held,
+        """
+        import textwrap
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        stream = ask()
+        text = until_five(stream)
+        inner = interpreters.create()
+        failure = interpreters.run_string(inner, textwrap.dedent(f'''
+            import millstream
+            client = millstream.Client(base_url={sys.argv[1]!r}, api_key="k", max_retries=0)
+            print(client.stream(model="m", messages=[]).result().text, flush=True)
+            '''))
+        interpreters.destroy(inner)
+        say(failure)
+        say(text + texts(stream))
+        """,
+    )
+    assert [process.line(), process.line()] == [TEXT, "None"]
+    gate.open()
+    assert process.end() == (0, TEXT + " end", "")
