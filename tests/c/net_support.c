@@ -3,11 +3,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -129,14 +131,21 @@ static enum server_then serve(struct connection *connection, int fd) {
   return then;
 }
 
+/* What was sent is to arrive before the reset, which may overtake it else. */
+static void arm_reset(int fd) {
+  int unacknowledged = 1;
+  while (ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0)
+    sched_yield();
+  struct linger linger = {1, 0};
+  CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+}
+
 static void *connection_main(void *user) {
   struct connection *connection = user;
   struct server *server = connection->server;
   int fd = connection->fd;
-  if (serve(connection, fd) == SERVER_RESET) {
-    struct linger linger = {1, 0};
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
-  }
+  if (serve(connection, fd) == SERVER_RESET)
+    arm_reset(fd);
   pthread_mutex_lock(&server->lock);
   connection->fd = -1;
   close(fd);
