@@ -255,7 +255,7 @@ static const struct {
     {"the payload called a header", 17, 1, MILL_E_PROTOCOL},
     {"longer than allowed", 16 + 101, 0, MILL_E_LIMIT},
     {"the longest", UINT32_MAX, 0, MILL_E_LIMIT},
-    {"headers longer than allowed", UINT32_MAX, 128 * 1024 + 1, MILL_E_LIMIT},
+    {"headers longer than allowed", 17 + 128 * 1024 + 1, 128 * 1024 + 1, MILL_E_LIMIT},
 };
 
 static void test_lies(void) {
