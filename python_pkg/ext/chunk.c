@@ -20,7 +20,8 @@ enum {
 };
 
 typedef struct {
-  PyObject_VAR_HEAD PyObject *event; /* shared Event; NULL: the three EVENT parts are here */
+  PyObject_VAR_HEAD
+  PyObject *event; /* shared Event; NULL: the three EVENT parts are here */
   size_t len[N_PARTS];
   int64_t tokens[4]; /* usage: input, output, reasoning, cached */
   int choice, tool_index;

@@ -42,7 +42,8 @@ core_state *core_state_of_type(PyTypeObject *type);
 /* ---- stats.c: counters of a client ------------------------------------------------------------ */
 
 typedef struct {
-  PyObject_HEAD mill_stats *stats;
+  PyObject_HEAD
+  mill_stats *stats;
   struct gil_stats gil;
 } StatsObject;
 
@@ -65,7 +66,8 @@ PyObject *engine_after_fork_child(PyObject *module, PyObject *unused);
 /* ---- stream.c --------------------------------------------------------------------------------- */
 
 typedef struct {
-  PyObject_HEAD mill_stream *stream; /* NULL before __init__ */
+  PyObject_HEAD
+  mill_stream *stream; /* NULL before __init__ */
   core_state *state;
   StatsObject *stats; /* the client's; may be NULL */
   PyObject *event;    /* the Event that several chunks share, by its number; may be NULL */

@@ -4,7 +4,8 @@
 #include <string.h>
 
 typedef struct {
-  PyObject_VAR_HEAD size_t type_len, id_len, data_len;
+  PyObject_VAR_HEAD
+  size_t type_len, id_len, data_len;
   char bytes[]; /* type, id, data */
 } EventObject;
 

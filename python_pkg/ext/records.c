@@ -120,12 +120,13 @@ static PyObject *seconds(int64_t ns) {
 }
 
 PyObject *slice_to_json(mill_slice text) {
+  PyObject *str =
+      slice_to_str(text); /* first: an import lets other threads run, and take the next */
   /* Not imported before it is needed: it costs as much as this whole package. */
-  PyObject *json = PyImport_ImportModule("json");
-  PyObject *value = NULL;
-  if (json)
-    value = PyObject_CallMethod(json, "loads", "N", slice_to_str(text));
+  PyObject *json = str ? PyImport_ImportModule("json") : NULL;
+  PyObject *value = json ? PyObject_CallMethod(json, "loads", "O", str) : NULL;
   Py_XDECREF(json);
+  Py_XDECREF(str);
   return value;
 }
 

@@ -210,19 +210,22 @@ static PyObject *stream_next_event(PyObject *self, PyObject *unused) {
 /* The next chunk if one is ready. What ends the stream stays: it is told only once. */
 static PyObject *take_ready_chunk(StreamObject *self) {
   mill_chunk chunk;
+  int code = MILL_AGAIN;
   PyObject *object = NULL;
   Py_BEGIN_CRITICAL_SECTION(self);
-  if (mill_stream_has_chunk(self->stream) && mill_stream_next(self->stream, &chunk) == MILL_OK)
+  if (mill_stream_has_chunk(self->stream))
+    code = mill_stream_next(self->stream, &chunk);
+  if (code == MILL_OK)
     object = wrap_chunk(self, &chunk);
   Py_END_CRITICAL_SECTION();
-  return object;
+  return code < 0 ? end_or_error(self, code) : object;
 }
 
 /* `chunk` (taken over) and all that are ready behind it, as a list. */
 static PyObject *batch_of(StreamObject *self, PyObject *chunk) {
   PyObject *list = PyList_New(0);
-  while (chunk && list) {
-    if (PyList_Append(list, chunk))
+  while (chunk) {
+    if (list && PyList_Append(list, chunk))
       Py_CLEAR(list);
     Py_DECREF(chunk);
     chunk = list ? take_ready_chunk(self) : NULL;

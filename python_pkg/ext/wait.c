@@ -67,9 +67,11 @@ static int64_t slice_ms(int64_t deadline_ns) {
 /* The wait proper. The GIL is released exactly here. */
 static void sleep_on(StreamObject *self, mill_waiter *waiter, int64_t ms) {
   int64_t woken_ns;
-  Py_BEGIN_ALLOW_THREADS mill_waiter_wait(waiter, ms);
+  Py_BEGIN_ALLOW_THREADS
+  mill_waiter_wait(waiter, ms);
   woken_ns = wait_clock_ns();
-  Py_END_ALLOW_THREADS COUNT(self, takes, 1);
+  Py_END_ALLOW_THREADS
+  COUNT(self, takes, 1);
   COUNT(self, wait_ns, (uint64_t)(wait_clock_ns() - woken_ns));
 }
 
@@ -80,9 +82,10 @@ static int take_turn(StreamObject *self, int64_t deadline_ns) {
   for (;;) {
     PyLockStatus status;
     int64_t ms = slice_ms(deadline_ns);
-    Py_BEGIN_ALLOW_THREADS status =
-        PyThread_acquire_lock_timed(self->wait_lock, ms < 0 ? -1 : ms * 1000, 1);
-    Py_END_ALLOW_THREADS COUNT(self, takes, 1);
+    Py_BEGIN_ALLOW_THREADS
+    status = PyThread_acquire_lock_timed(self->wait_lock, ms < 0 ? -1 : ms * 1000, 1);
+    Py_END_ALLOW_THREADS
+    COUNT(self, takes, 1);
     if (status == PY_LOCK_ACQUIRED)
       return 0;
     if (PyErr_CheckSignals())
@@ -135,6 +138,7 @@ int wait_for_stream(StreamObject *self, enum mill_wait what, double timeout_s) {
 }
 
 void wait_detached(void (*function)(void *), void *argument) {
-  Py_BEGIN_ALLOW_THREADS function(argument);
+  Py_BEGIN_ALLOW_THREADS
+  function(argument);
   Py_END_ALLOW_THREADS
 }

@@ -7,7 +7,8 @@
 #include "core.h"
 
 typedef struct {
-  PyObject_HEAD mill_waiter *waiter;
+  PyObject_HEAD
+  mill_waiter *waiter;
 } WaiterObject;
 
 static PyObject *waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {

@@ -4,7 +4,7 @@
  * Records lie one behind the other in blocks; a block that was read is used again, so the steady
  * state allocates nothing. Neither side ever waits for the other.
  *
- * Empty: peek gives NULL. Full: `bytes` at or above the owner's limit; the queue itself always takes
+ * Empty: peek gives NULL. Full: `bytes` at or above the owner's limit; the queue always takes
  * one more record, so that a record larger than the limit can pass. The owner stops producing then
  * (mill__queue_bytes) and goes on at its low-water mark.
  * Owns: blocks and records. Thread: reserve and commit: the producer; peek, pop and drop: the

@@ -14,7 +14,7 @@
 #define KEPT_CONNECTIONS 1024L /* idle ones; they live MILL__ENGINE_KEEPALIVE_MS at most */
 #define HTTP2_SINCE 0x080e01   /* 8.14.1: earlier ones have pause and GOAWAY bugs */
 
-/* ---- references and commands: any thread ------------------------------------------------------ */
+/* ---- references and commands: any thread ----------------------------------------------------- */
 
 mill_engine *mill__engine_ref(mill_engine *engine) {
   atomic_fetch_add_explicit(&engine->refs, 1, memory_order_relaxed);
@@ -68,7 +68,7 @@ void mill_engine_metrics(mill_engine *engine, mill_metrics *ret_metrics) {
     ret_metrics->cpu_ns = (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
-/* ---- what transfers ask of their engine ------------------------------------------------------- */
+/* ---- what transfers ask of their engine ------------------------------------------------------ */
 
 void mill__engine_touch(mill_engine *engine, mill_stream *stream) {
   if (mill__list_empty(&stream->transfer.touched)) /* unlinked */
@@ -107,7 +107,7 @@ void mill__engine_transfer_done(mill_engine *engine, mill_stream *stream) {
                     mill__clock_ns() + MILL__ENGINE_KEEPALIVE_MS * MILL_NS_PER_MS);
 }
 
-/* ---- libcurl's multi handle ------------------------------------------------------------------- */
+/* ---- libcurl's multi handle ------------------------------------------------------------------ */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_data) {
   (void)easy, (void)socket_data;
@@ -179,7 +179,7 @@ static void collect_done(mill_engine *engine) {
   }
 }
 
-/* ---- a turn of the loop ----------------------------------------------------------------------- */
+/* ---- a turn of the loop ---------------------------------------------------------------------- */
 
 static void run_command(mill_engine *engine, mill_stream *stream, unsigned commands) {
   enum mill__transfer_state state = stream->transfer.state;
@@ -290,7 +290,7 @@ static void turn(mill_engine *engine) {
   notify_touched(engine);
 }
 
-/* ---- the thread ------------------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 /* End what is alive: their consumers see a cancelled stream. */
 static void end_transfers(mill_engine *engine) {

@@ -18,7 +18,7 @@
 #define TOO_LARGE 100         /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
 #define NO_LIMIT_MS 86400000L /* our own clocks are in charge */
 
-/* ---- callbacks: on the loop, from inside libcurl ---------------------------------------------- */
+/* ---- callbacks: on the loop, from inside libcurl --------------------------------------------- */
 
 static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *addr) {
   mill_stream *stream = user;
@@ -91,7 +91,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *user) {
   }
 }
 
-/* ---- setting up ------------------------------------------------------------------------------- */
+/* ---- setting up ------------------------------------------------------------------------------ */
 
 /* Collects the first failure, so that a list of options needs one check. */
 struct options {
@@ -128,7 +128,7 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   SET(options, CURLOPT_FOLLOWLOCATION, 0L);
   SET(options, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
   SET(options, CURLOPT_CONNECTTIMEOUT_MS, NO_LIMIT_MS);
-  /* A leader asks anew: what it finds in the cache would not last as long as its followers count on. */
+  /* A leader asks anew: what the cache has would not last as long as its followers count on. */
   SET(options, CURLOPT_DNS_CACHE_TIMEOUT,
       stream->transfer.resolve.leads ? MILL__RESOLVE_TTL_S : MILL__RESOLVE_TTL_S + 10L);
   SET(options, CURLOPT_FRESH_CONNECT, stream->transfer.fresh ? 1L : 0L);
@@ -263,7 +263,7 @@ int mill__http_resume(mill_stream *stream) {
   return code == CURLE_BAD_FUNCTION_ARGUMENT ? CURLE_OK : code;
 }
 
-/* ---- what became of it ------------------------------------------------------------------------ */
+/* ---- what became of it ----------------------------------------------------------------------- */
 
 static const struct mill__response *head_of(const mill_stream *stream) {
   return stream->transfer.head ? stream->transfer.head : atomic_load(&stream->response);

@@ -1,9 +1,9 @@
 /*
- * The poller under the engine. One backend is built: loop_epoll.c; another needs these functions only.
+ * The poller under the engine. One backend is built, loop_epoll.c; another needs these functions.
  *
  * A descriptor number may be closed and used again while an event for it is on its way: every use
  * has a generation, and an event of an older one is dropped (mill__loop_is_stale).
- * Owns: its own descriptors, and knows the sockets opened for it. Thread: the loop's, but for _wake.
+ * Owns: its own descriptors; knows the sockets opened for it. Thread: the loop's, but for _wake.
  * Errors: MILL_E_SYSTEM, MILL_E_NOMEM.
  */
 #ifndef MILL_NET_LOOP_H

@@ -23,7 +23,7 @@ void mill_request_init(mill_request *request) {
   };
 }
 
-/* ---- checks ----------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static bool has_control(const char *text) {
   for (; *text; text++)
@@ -115,7 +115,7 @@ static const char *check(const mill_request *request) {
   return why;
 }
 
-/* ---- the copy --------------------------------------------------------------------------------- */
+/* ---- the copy -------------------------------------------------------------------------------- */
 
 /* Hands out pieces of one block; the first pass only adds up (block is NULL). */
 struct packer {

@@ -1,6 +1,6 @@
 /*
  * A checked, deep copy of a mill_request: what a stream works from, on every attempt.
- * Owns: all its strings, one block. Thread: immutable after init. Errors: MILL_E_ARG with the reason,
+ * Owns: all its strings, one block. Thread: immutable after init. Errors: MILL_E_ARG and why,
  * MILL_E_NOMEM.
  */
 #ifndef MILL_NET_REQUEST_H

@@ -1,9 +1,9 @@
 /*
  * One name look-up a host at a time.
  *
- * libcurl runs a thread for each look-up of a transfer; a hundred streams to one new host would make
- * a hundred of them. The first stream to a host leads; those that come while it looks up wait and
- * go on together once the name is known (libcurl's own cache answers them) or the look-up failed.
+ * libcurl runs a thread for each look-up; a hundred streams to one new host would make a hundred.
+ * The first stream to a host leads; those that come while it looks up wait and go on together once
+ * the name is known (libcurl's own cache answers them) or the look-up failed.
  * Owns: the table of hosts. Thread: the loop. Limits: MILL__RESOLVE_HOSTS remembered hosts that
  * nobody waits for. Errors: MILL_E_NOMEM.
  */

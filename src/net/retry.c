@@ -86,7 +86,7 @@ static int64_t parse_thousandths(const char *text) {
   return *text ? -1 : value;
 }
 
-/* A header value as a string without surrounding white space; false where it cannot be one of ours. */
+/* A header value as a string without white space around it; false where it is none of ours. */
 static bool header_text(mill_slice value, char *ret_text, size_t size) {
   while (value.len && (*value.ptr == ' ' || *value.ptr == '\t'))
     value.ptr++, value.len--;

@@ -35,7 +35,7 @@ static const mill_error MESSAGE_ERROR = {
     .text = (char[]){"the message has more text, choices or tool calls than can be kept"},
 };
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void free_stream(mill_stream *stream) {
   mill__queue_fini(&stream->queue);
@@ -107,7 +107,7 @@ void mill_stream_cancel(mill_stream *stream) {
     mill__engine_post(stream->engine, stream, MILL__COMMAND_CANCEL);
 }
 
-/* ---- both sides ------------------------------------------------------------------------------- */
+/* ---- both sides ------------------------------------------------------------------------------ */
 
 void mill__stream_notify(mill_stream *stream, int what) {
   /*
@@ -137,9 +137,9 @@ void mill__stream_publish_end(mill_stream *stream, mill_error *error) {
   atomic_store(&stream->ended, true);
 }
 
-/* ---- taking chunks ---------------------------------------------------------------------------- */
+/* ---- taking chunks --------------------------------------------------------------------------- */
 
-/* The consumer is done with the record it read: it leaves the queue, which may start the transfer. */
+/* The consumer is done with the record: it leaves the queue, and the transfer may go on. */
 static void release_record(mill_stream *stream) {
   if (!stream->holds_record)
     return;
@@ -150,7 +150,7 @@ static void release_record(mill_stream *stream) {
     mill__engine_post(stream->engine, stream, MILL__COMMAND_RESUME);
 }
 
-/* Open the next record: MILL_OK, MILL_AGAIN, or MILL_END when the loop has ended and all is read. */
+/* Open the next record: MILL_OK, MILL_AGAIN, or MILL_END when it has ended and all is read. */
 static int open_record(mill_stream *stream) {
   release_record(stream);
   bool ended = atomic_load(&stream->ended); /* before the look: nothing comes after it */
@@ -254,7 +254,7 @@ bool mill_stream_has_chunk(mill_stream *stream) {
   return true;
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static bool response_ready(mill_stream *stream) {
   return stream->outcome || hard_end(stream) || atomic_load(&stream->ended) ||
@@ -285,7 +285,7 @@ int mill_stream_wait_response(mill_stream *stream, int64_t timeout_ms) {
   return wait_for(stream, MILL_WAIT_RESPONSE, timeout_ms);
 }
 
-/* ---- facts ------------------------------------------------------------------------------------ */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 const mill_error *mill_stream_error(mill_stream *stream) {
   if (stream->outcome)

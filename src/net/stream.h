@@ -78,7 +78,7 @@ void mill__stream_notify(mill_stream *stream, int what);
 /* The loop has said its last word: `error` (moved) and the totals become visible. */
 void mill__stream_publish_end(mill_stream *stream, mill_error *error);
 
-/* ---- the waiter's side (waiter.c) ------------------------------------------------------------- */
+/* ---- the waiter's side (waiter.c) ------------------------------------------------------------ */
 
 /* Put the stream into its waiter's ready list. stream->lock is held. */
 void mill__waiter_notify_locked(mill_stream *stream);

@@ -53,7 +53,7 @@ static void observe(mill_stream *stream, size_t offset, int64_t duration_ns) {
       mill__stats_observe((atomic_uint_fast64_t *)((char *)sets[i] + offset), duration_ns);
 }
 
-/* ---- clocks ----------------------------------------------------------------------------------- */
+/* ---- clocks ---------------------------------------------------------------------------------- */
 
 static void consider(int64_t *deadline, enum mill_phase *phase, int64_t begin_ns, int64_t limit_ms,
                      enum mill_phase candidate) {
@@ -103,7 +103,7 @@ static int arm_timer(mill_stream *stream) {
   return mill__timer_set(&stream->engine->timers, &transfer->timer, deadline);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* Let the consumer see the end. `error` is moved; its code is MILL_OK for a success. */
 static void publish(mill_stream *stream, mill_error *error) {
@@ -199,7 +199,7 @@ static void fail(mill_stream *stream, int code, const char *text) {
   attempt_over(stream, &error);
 }
 
-/* ---- attempts --------------------------------------------------------------------------------- */
+/* ---- attempts -------------------------------------------------------------------------------- */
 
 static void begin_exchange(mill_stream *stream) {
   struct mill__transfer *transfer = &stream->transfer;
@@ -278,8 +278,8 @@ void mill__transfer_resume(mill_stream *stream) {
 static const char *const TIMEOUT_ADVICE[] = {
     [MILL_PHASE_NONE] = "",
     [MILL_PHASE_CONNECT] = "check the address and the network, or raise timeout.connect",
-    [MILL_PHASE_FIRST_CHUNK] = "the server took the request and sent no event; raise "
-                               "timeout.first_chunk for slow models",
+    [MILL_PHASE_FIRST_CHUNK] = ("the server took the request and sent no event; raise "
+                                "timeout.first_chunk for slow models"),
     [MILL_PHASE_IDLE] = "the server stopped sending events; raise timeout.idle if that is normal",
     [MILL_PHASE_TOTAL] = "raise timeout.total, or leave it out",
 };
@@ -340,6 +340,8 @@ static void begin_afresh(mill_stream *stream) {
   begin_attempt(stream);
 }
 
+static void count_piece(mill_stream *stream, size_t len);
+
 void mill__transfer_on_done(mill_stream *stream, int curl_code) {
   if (stream->transfer.http.dead) {
     begin_afresh(stream);
@@ -348,12 +350,13 @@ void mill__transfer_on_done(mill_stream *stream, int curl_code) {
   mill_error error;
   mill__error_init(&error);
   mill__http_outcome(stream, curl_code, &error);
+  count_piece(stream, 0); /* the end of a body may have told a last event */
   if (lookup_failed(stream, &error))
     fail_waiting(stream, &error);
   attempt_over(stream, &error);
 }
 
-/* ---- the connection --------------------------------------------------------------------------- */
+/* ---- the connection -------------------------------------------------------------------------- */
 
 void mill__transfer_on_socket(mill_stream *stream) {
   struct mill__list released;
@@ -376,7 +379,7 @@ void mill__transfer_on_sent(mill_stream *stream) {
   arm_timer(stream);
 }
 
-/* ---- the answer's head ------------------------------------------------------------------------ */
+/* ---- the answer's head ----------------------------------------------------------------------- */
 
 static bool stop_with(mill_stream *stream, int code, const char *why) {
   mill__error_set(&stream->transfer.failure, code, "%s", why);
@@ -439,7 +442,7 @@ bool mill__transfer_on_head_line(mill_stream *stream, const char *line, size_t l
   return was_complete || !transfer->head->complete || on_head(stream);
 }
 
-/* ---- the answer's body ------------------------------------------------------------------------ */
+/* ---- the answer's body ----------------------------------------------------------------------- */
 
 /* The queue is full: stop here, unless the consumer has drained it in this moment. */
 static int suspend(mill_stream *stream) {
@@ -454,7 +457,7 @@ static int suspend(mill_stream *stream) {
   return MILL_AGAIN;
 }
 
-/* An error as the first thing in a stream may be retried: the consumer must not see its event yet. */
+/* An error that comes first may be retried: the consumer must not see its event yet. */
 static bool withhold(mill_stream *stream, const mill_event *event) {
   struct mill__transfer *transfer = &stream->transfer;
   const struct mill__provider_error *error = mill__decoder_provider_error(transfer->decoder);
@@ -530,7 +533,8 @@ static bool decode_failed(mill_stream *stream, int code) {
     break;
   case MILL_E_PROTOCOL:
     mill__error_set(&transfer->failure, code,
-                    "the event at byte %" PRIu64 " of the answer is not valid JSON; "
+                    "the event at byte %" PRIu64
+                    " of the answer is broken (not valid JSON, or a damaged frame); "
                     "chunks before it are whole",
                     offset);
     transfer->failure.byte_offset = (int64_t)offset;

@@ -56,7 +56,7 @@ struct mill__transfer {
 void mill__transfer_init(struct mill__transfer *transfer);
 void mill__transfer_fini(struct mill__transfer *transfer);
 
-/* ---- from the engine -------------------------------------------------------------------------- */
+/* ---- from the engine ------------------------------------------------------------------------- */
 
 void mill__transfer_start(mill_stream *stream);
 /* The name is known, or it is this stream's turn to look it up. */
@@ -67,7 +67,7 @@ void mill__transfer_on_timer(mill_stream *stream);
 /* libcurl is done with the exchange. */
 void mill__transfer_on_done(mill_stream *stream, int curl_code);
 
-/* ---- from http.c ------------------------------------------------------------------------------ */
+/* ---- from http.c ----------------------------------------------------------------------------- */
 
 void mill__transfer_on_socket(mill_stream *stream); /* the name is known */
 void mill__transfer_on_sent(mill_stream *stream);   /* connected; the request goes out now */

@@ -41,8 +41,8 @@ int mill_waiter_new(mill_waiter **ret_waiter) {
 }
 
 /*
- * In the child of a fork: the eventfd is shared with the parent, whose wake-ups a read would take, and
- * a thread of the parent may have held the locks.
+ * In the child of a fork: the eventfd is shared with the parent, whose wake-ups a read would take,
+ * and a thread of the parent may have held the locks.
  */
 static bool is_inherited(const mill_waiter *waiter) {
   return waiter->generation != atomic_load(&fork_generation);
@@ -65,7 +65,7 @@ int mill_waiter_fd(const mill_waiter *waiter) {
   return waiter->fd;
 }
 
-/* ---- the stream's side ------------------------------------------------------------------------ */
+/* ---- the stream's side ----------------------------------------------------------------------- */
 
 void mill__waiter_notify_locked(mill_stream *stream) {
   mill_waiter *waiter = stream->waiter;
@@ -129,7 +129,7 @@ static void attach(mill_waiter *waiter, mill_stream *stream, void *tag) {
   pthread_mutex_unlock(&stream->lock);
 }
 
-/* ---- the public functions --------------------------------------------------------------------- */
+/* ---- the public functions -------------------------------------------------------------------- */
 
 int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, enum mill_wait what, void *tag) {
   if (mill__stream_has(stream, what))
@@ -175,7 +175,7 @@ int mill_waiter_wait(mill_waiter *waiter, int64_t timeout_ms) {
   return poll(&pollfd, 1, timeout) == 1 ? MILL_OK : MILL_AGAIN;
 }
 
-/* ---- one a thread ----------------------------------------------------------------------------- */
+/* ---- one a thread ---------------------------------------------------------------------------- */
 
 static pthread_key_t thread_key;
 static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;

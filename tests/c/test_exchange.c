@@ -314,7 +314,7 @@ static void test_tls_to_a_plain_server(void) {
   snprintf(url, sizeof(url), "https://127.0.0.1:%d/", server_port(exchange.server));
   exchange.request.url = url;
   exchange.request.insecure = true; /* there may be no store of certificates */
-  /* The server never gets a whole request, and libcurl no answer: the clock for connecting ends it. */
+  /* The server gets no whole request, and libcurl no answer: the clock for connecting ends it. */
   exchange.request.timeouts.connect_ms = 50;
   run(&exchange, MILL_E_TIMEOUT);
   CHECK_INT(exchange.error->phase, MILL_PHASE_CONNECT);
