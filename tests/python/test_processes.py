@@ -28,6 +28,7 @@ PRELUDE = """
 import os, signal, sys, threading
 import millstream
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 client = millstream.Client(base_url=sys.argv[1], api_key="k", max_retries=0)
 
 def ask(to=client):
