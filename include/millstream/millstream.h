@@ -70,6 +70,13 @@ MILL_API int mill_engine_new(mill_engine **ret_engine);
  */
 MILL_API void mill_engine_free(mill_engine *engine);
 /*
+ * Around a fork, in the thread that forks: before it, wait for the end of the engine's turn (it
+ * never blocks in one) and hold it there; let it go on in the parent. For a fork whose child does
+ * not exec. Without the two a descriptor opened at that moment may stay open in the child.
+ */
+MILL_API void mill_engine_before_fork(mill_engine *engine);
+MILL_API void mill_engine_after_fork_parent(mill_engine *engine);
+/*
  * In the child of a fork: close the descriptors inherited from the parent's engine, without a call
  * into libcurl or a byte on the wire, and mark its streams MILL_E_FORKED. The engine is dead then.
  */

@@ -30,8 +30,9 @@ typedef struct {
   PyTypeObject *tool_call_type, *usage_type, *choice_type, *message_type, *timing_type;
   PyObject *chunk_types[MILL_CHUNK_OTHER + 1]; /* the words, interned */
   PyObject *finish_reasons[MILL_FINISH_OTHER + 1];
-  PyObject *empty;      /* "" */
-  PyObject *make_error; /* set by the package: builds an exception from its facts */
+  PyObject *empty;         /* "" */
+  PyObject *gevent_monkey; /* "gevent.monkey" */
+  PyObject *make_error;    /* set by the package: builds an exception from its facts */
 } core_state;
 
 extern struct PyModuleDef core_module;
@@ -54,13 +55,15 @@ PyObject *stats_to_dict(StatsObject *stats);
 
 /* ---- engine.c: the process's engine ----------------------------------------------------------- */
 
-/* Start it where it does not run; NULL with an exception. */
-mill_engine *engine_get(core_state *state);
-/* The running engine, or NULL. */
-mill_engine *engine_peek(void);
+/* mill_stream_start on it, after starting it where it does not run; -1 with an exception. */
+int engine_start_stream(core_state *state, const mill_request *request, mill_stream **ret_stream);
+/* Its counters; untouched where it does not run. */
+void engine_metrics(mill_metrics *ret_metrics);
 /* Before a stream's error is raised: a daemon thread does not return from here at exit. */
 void engine_hold_daemon(void);
 PyObject *engine_shutdown(PyObject *module, PyObject *unused);
+PyObject *engine_before_fork(PyObject *module, PyObject *unused);
+PyObject *engine_after_fork_parent(PyObject *module, PyObject *unused);
 PyObject *engine_after_fork_child(PyObject *module, PyObject *unused);
 
 /* ---- stream.c --------------------------------------------------------------------------------- */
@@ -77,14 +80,29 @@ typedef struct {
 } StreamObject;
 
 extern PyType_Spec base_stream_spec, stream_spec;
+/* wait(streams, timeout): those of a tuple of different streams that are ready. */
+PyObject *stream_wait_any(PyObject *module, PyObject *args);
 
 /* ---- wait.c ----------------------------------------------------------------------------------- */
 
+/* A stream to wait for. The other two are wait.c's, false between waits. */
+struct wait_entry {
+  StreamObject *stream;
+  bool mine;  /* this thread has the turn to wait for it */
+  bool armed; /* its waiter hears of it */
+};
+
+/* On the clock of wait_clock_ns; -1 where `timeout_s` is negative: no limit. */
+int64_t wait_deadline_ns(double timeout_s);
 /*
  * Wait until there is something: 0, or -1 with an exception (a signal handler's, or of the
- * system). 1 when `timeout_s` (negative: none) is over.
+ * system). 1 when the deadline has passed.
  */
-int wait_for_stream(StreamObject *self, enum mill_wait what, double timeout_s);
+int wait_for_stream(StreamObject *self, enum mill_wait what, int64_t deadline_ns);
+/* For any of `n` (at least one) different streams; of more than one only MILL_WAIT_CHUNK. */
+int wait_for_any(struct wait_entry *entries, Py_ssize_t n, enum mill_wait what,
+                 int64_t deadline_ns);
+bool wait_on_main_thread(void);
 /* Called on the way back to Python after a wait: how long the GIL was held. */
 void wait_handed_over(StreamObject *self, int64_t taken_ns);
 int64_t wait_clock_ns(void);

@@ -9,13 +9,17 @@
 #include <pthread.h>
 #include <unistd.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* never held across a call into Python */
-static _Atomic(mill_engine *) engine;
+/* Guards `engine`; never held across a call into Python, but across a fork. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static mill_engine *engine;
 static atomic_int owner; /* the process that started it */
 static atomic_bool exiting, hooked;
 
-mill_engine *engine_peek(void) {
-  return atomic_load(&engine);
+void engine_metrics(mill_metrics *ret_metrics) {
+  pthread_mutex_lock(&lock);
+  if (engine)
+    mill_engine_metrics(engine, ret_metrics);
+  pthread_mutex_unlock(&lock);
 }
 
 static bool in_main_interpreter(void) {
@@ -37,47 +41,56 @@ static void hook_exit(void) {
   Py_XDECREF(package);
 }
 
-static int start(mill_engine **ret_engine) {
-  int result = MILL_OK;
-  pthread_mutex_lock(&lock);
-  *ret_engine = atomic_load(&engine);
-  if (!*ret_engine && atomic_load(&exiting)) {
-    result = MILL_E_CANCELLED;
-  } else if (!*ret_engine) {
-    result = mill_engine_new(ret_engine);
-    if (!result) {
-      atomic_store(&owner, getpid());
-      atomic_store(&engine, *ret_engine);
-    }
-  }
-  pthread_mutex_unlock(&lock);
-  return result;
-}
+/* ---- starting --------------------------------------------------------------------------------- */
 
 static void leave_parents_engine(void) {
-  pthread_mutex_init(&lock, NULL); /* another thread of the parent may have held it */
-  mill_engine *inherited = atomic_exchange(&engine, NULL);
-  if (inherited)
-    mill_engine_after_fork_child(inherited);
+  pthread_mutex_init(&lock, NULL); /* the thread that holds it may be the parent's */
+  atomic_store(&exiting, false);
+  if (engine)
+    mill_engine_after_fork_child(engine);
+  engine = NULL;
 }
 
-mill_engine *engine_get(core_state *state) {
-  /* An interpreter that had not imported the package when it forked had no hook for it. */
-  if (atomic_load(&engine) && atomic_load(&owner) != getpid())
-    leave_parents_engine();
-  hook_exit();
-  mill_engine *running = atomic_load(&engine);
-  int result = running ? MILL_OK : start(&running);
-  if (!result)
-    return running;
+static int start_engine_locked(void) {
+  if (engine)
+    return MILL_OK;
+  if (atomic_load(&exiting))
+    return MILL_E_CANCELLED;
+  atomic_store(&owner, getpid());
+  return mill_engine_new(&engine);
+}
+
+static void raise_no_engine(core_state *state, int result) {
   engine_hold_daemon();
   error_raise_code(state, result,
                    result == MILL_E_CANCELLED
                        ? "Python is exiting: no stream can be started any more"
                        : "the engine's thread or its descriptors could not be had; raise the "
                          "process's limits (ulimit -n, ulimit -u) and try again");
-  return NULL;
 }
+
+int engine_start_stream(core_state *state, const mill_request *request, mill_stream **ret_stream) {
+  /* A fork that no hook saw: of C code, or of an interpreter without this package. */
+  if (atomic_load(&owner) && atomic_load(&owner) != getpid())
+    leave_parents_engine();
+  hook_exit();
+  const char *why = NULL;
+  int stream_result = MILL_OK;
+  pthread_mutex_lock(&lock);
+  int result = start_engine_locked();
+  if (!result)
+    stream_result = mill_stream_start(engine, request, ret_stream, &why);
+  pthread_mutex_unlock(&lock);
+  if (result)
+    raise_no_engine(state, result);
+  else if (stream_result == MILL_E_ARG)
+    PyErr_SetString(PyExc_ValueError, why);
+  else if (stream_result)
+    error_raise_code(state, stream_result, "the stream could not be started");
+  return result || stream_result ? -1 : 0;
+}
+
+/* ---- the exit --------------------------------------------------------------------------------- */
 
 static bool on_daemon_thread(void) {
   PyObject *threading = PyImport_ImportModule("threading");
@@ -96,9 +109,12 @@ static void stand_still(void *unused) {
     pause();
 }
 
-/* Cancelled there would be a traceback of a thread that has no part in the exit. */
+/*
+ * Cancelled there would be a traceback of a thread that has no part in the exit. Greenlets call
+ * themselves daemons too, on the main thread.
+ */
 void engine_hold_daemon(void) {
-  if (atomic_load(&exiting) && on_daemon_thread())
+  if (atomic_load(&exiting) && !wait_on_main_thread() && on_daemon_thread())
     wait_detached(stand_still, NULL);
 }
 
@@ -111,10 +127,27 @@ PyObject *engine_shutdown(PyObject *module, PyObject *unused) {
     Py_RETURN_NONE;
   pthread_mutex_lock(&lock);
   atomic_store(&exiting, true);
-  mill_engine *stopped = atomic_exchange(&engine, NULL);
+  mill_engine *stopped = engine;
+  engine = NULL;
   pthread_mutex_unlock(&lock);
   if (stopped)
     wait_detached(stop, stopped);
+  Py_RETURN_NONE;
+}
+
+/* ---- fork ------------------------------------------------------------------------------------- */
+
+PyObject *engine_before_fork(PyObject *module, PyObject *unused) {
+  pthread_mutex_lock(&lock);
+  if (engine)
+    mill_engine_before_fork(engine);
+  Py_RETURN_NONE;
+}
+
+PyObject *engine_after_fork_parent(PyObject *module, PyObject *unused) {
+  if (engine)
+    mill_engine_after_fork_parent(engine);
+  pthread_mutex_unlock(&lock);
   Py_RETURN_NONE;
 }
 

@@ -12,9 +12,16 @@ static PyObject *text_or_none(const char *text) {
 
 static PyObject *message_of(StreamObject *self) {
   mill_message message;
-  if (!self || mill_stream_message(self->stream, &message) != MILL_OK)
+  PyObject *object = NULL;
+  if (!self)
     Py_RETURN_NONE;
-  return records_message(self->state, &message);
+  Py_BEGIN_CRITICAL_SECTION(self);
+  if (mill_stream_message(self->stream, &message) == MILL_OK)
+    object = records_message(self->state, &message);
+  else
+    object = Py_NewRef(Py_None); /* without memory the error alone tells what happened */
+  Py_END_CRITICAL_SECTION();
+  return object;
 }
 
 static PyObject *raise_facts(core_state *state, StreamObject *self, const mill_error *error) {

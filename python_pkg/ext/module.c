@@ -50,8 +50,15 @@ static PyMethodDef functions[] = {
     {"set_error_factory", set_error_factory, METH_O,
      "set_error_factory($module, factory, /)\n--\n\nThe function that builds an exception from its "
      "facts."},
+    {"wait", stream_wait_any, METH_VARARGS,
+     "wait($module, streams, timeout, /)\n--\n\n"
+     "Those of a tuple of different streams that are ready, when one is or `timeout` is over."},
     {"shutdown", engine_shutdown, METH_NOARGS,
      "shutdown($module, /)\n--\n\nStop the engine; its streams end as cancelled."},
+    {"before_fork", engine_before_fork, METH_NOARGS,
+     "before_fork($module, /)\n--\n\nHold the engine still; one of the other two follows."},
+    {"after_fork_parent", engine_after_fork_parent, METH_NOARGS,
+     "after_fork_parent($module, /)\n--\n\nLet the engine go on."},
     {"after_fork_child", engine_after_fork_child, METH_NOARGS,
      "after_fork_child($module, /)\n--\n\nLeave the parent's engine alone."},
     {NULL, NULL, 0, NULL},
@@ -77,7 +84,8 @@ static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base,
 static int execute(PyObject *module) {
   core_state *state = PyModule_GetState(module);
   state->empty = PyUnicode_InternFromString("");
-  if (!state->empty ||
+  state->gevent_monkey = PyUnicode_InternFromString("gevent.monkey");
+  if (!state->empty || !state->gevent_monkey ||
       make_words(state->chunk_types, CHUNK_TYPES, sizeof CHUNK_TYPES / sizeof *CHUNK_TYPES) ||
       make_words(state->finish_reasons, FINISH_REASONS,
                  sizeof FINISH_REASONS / sizeof *FINISH_REASONS) ||
@@ -108,6 +116,7 @@ static int execute(PyObject *module) {
     DO((state)->message_type);                                                                     \
     DO((state)->timing_type);                                                                      \
     DO((state)->empty);                                                                            \
+    DO((state)->gevent_monkey);                                                                    \
     DO((state)->make_error);                                                                       \
     for (int i_ = 0; i_ <= MILL_CHUNK_OTHER; i_++)                                                 \
       DO((state)->chunk_types[i_]);                                                                \

@@ -99,11 +99,10 @@ static int put_gil(PyObject *dict, const struct gil_stats *gil) {
 
 PyObject *stats_to_dict(StatsObject *stats) {
   mill_metrics metrics = {.streams_started = 0};
-  mill_engine *engine = engine_peek();
   if (stats)
     mill_stats_read(stats->stats, &metrics);
-  else if (engine)
-    mill_engine_metrics(engine, &metrics);
+  else
+    engine_metrics(&metrics);
   PyObject *dict = PyDict_New();
   if (dict && (put_core(dict, &metrics) || put_gil(dict, stats ? &stats->gil : &process_gil_stats)))
     Py_CLEAR(dict);

@@ -66,19 +66,6 @@ static int read_arguments(core_state *state, PyObject *args, PyObject *kwargs,
   return read_headers(arguments);
 }
 
-static int start(StreamObject *self, struct arguments *arguments) {
-  mill_engine *engine = engine_get(self->state);
-  const char *why = NULL;
-  if (!engine)
-    return -1;
-  int result = mill_stream_start(engine, &arguments->request, &self->stream, &why);
-  if (result == MILL_E_ARG)
-    PyErr_SetString(PyExc_ValueError, why);
-  else if (result)
-    error_raise_code(self->state, result, "the stream could not be started");
-  return result ? -1 : 0;
-}
-
 static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   core_state *state = core_state_of_type(type);
   StreamObject *self = state ? (StreamObject *)type->tp_alloc(type, 0) : NULL;
@@ -95,7 +82,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
   int result = read_arguments(state, args, kwargs, &arguments);
   if (!result) {
     self->stats = (StatsObject *)Py_NewRef(arguments.stats);
-    result = start(self, &arguments);
+    result = engine_start_stream(state, &arguments.request, &self->stream);
   }
   PyMem_Free(arguments.pairs);
   if (arguments.body.obj)
@@ -369,22 +356,96 @@ static PyObject *stream_head(PyObject *op, PyObject *unused) {
   return tuple;
 }
 
-static PyObject *stream_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* An argument in seconds or None as a deadline; -2 with an exception. */
+static int64_t deadline_of(PyObject *timeout) {
+  if (timeout == Py_None)
+    return -1;
+  double timeout_s = PyFloat_AsDouble(timeout);
+  if (PyErr_Occurred())
+    return -2;
+  if (timeout_s >= 0)
+    return wait_deadline_ns(timeout_s);
+  PyErr_SetString(PyExc_ValueError, "timeout: must be None or not negative, in seconds");
+  return -2;
+}
+
+static PyObject *stream_wait(PyObject *op, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"timeout", NULL};
+  StreamObject *self = (StreamObject *)op;
   PyObject *timeout = Py_None;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout))
     return NULL;
-  double timeout_s = timeout == Py_None ? -1 : PyFloat_AsDouble(timeout);
-  if (PyErr_Occurred())
+  int64_t deadline_ns = deadline_of(timeout);
+  if (deadline_ns == -2)
     return NULL;
-  if (timeout != Py_None && !(timeout_s >= 0)) {
-    PyErr_SetString(PyExc_ValueError, "timeout: must be None or not negative, in seconds");
-    return NULL;
-  }
-  if (mill_stream_error(((StreamObject *)self)->stream)->code == MILL_E_FORKED)
-    return raise_end((StreamObject *)self); /* its locks are the parent's too */
-  int result = wait_for_stream((StreamObject *)self, MILL_WAIT_CHUNK, timeout_s);
+  if (mill_stream_error(self->stream)->code == MILL_E_FORKED)
+    return raise_end(self);
+  int result = wait_for_stream(self, MILL_WAIT_CHUNK, deadline_ns);
   return result < 0 ? NULL : PyBool_FromLong(result == 0);
+}
+
+static struct wait_entry *entries_of(core_state *state, PyObject *streams, Py_ssize_t n) {
+  struct wait_entry *entries = PyMem_Calloc((size_t)n, sizeof *entries);
+  if (!entries)
+    PyErr_NoMemory();
+  for (Py_ssize_t i = 0; entries && i < n; i++) {
+    PyObject *stream = PyTuple_GET_ITEM(streams, i);
+    entries[i].stream = (StreamObject *)stream;
+    if (PyObject_TypeCheck(stream, state->stream_type))
+      continue;
+    PyErr_Format(PyExc_TypeError, "streams: must be of Stream, not %s", Py_TYPE(stream)->tp_name);
+    PyMem_Free(entries);
+    entries = NULL;
+  }
+  return entries;
+}
+
+static PyObject *list_ready(const struct wait_entry *entries, Py_ssize_t n) {
+  PyObject *list = PyList_New(0);
+  for (Py_ssize_t i = 0; list && i < n; i++) {
+    StreamObject *stream = entries[i].stream;
+    bool ready, forked;
+    Py_BEGIN_CRITICAL_SECTION(stream);
+    ready = mill_stream_ready(stream->stream);
+    forked = mill_stream_error(stream->stream)->code == MILL_E_FORKED;
+    Py_END_CRITICAL_SECTION();
+    if (forked || (ready && PyList_Append(list, (PyObject *)stream)))
+      Py_CLEAR(list);
+    if (forked)
+      raise_end(stream);
+  }
+  return list;
+}
+
+/* Another thread may take what was there before it is listed: then the wait goes on. */
+static PyObject *wait_and_list(struct wait_entry *entries, Py_ssize_t n, int64_t deadline_ns) {
+  for (int result = 0;;) {
+    PyObject *list = list_ready(entries, n);
+    if (!list || PyList_GET_SIZE(list) || result)
+      return list;
+    Py_DECREF(list);
+    result = wait_for_any(entries, n, MILL_WAIT_CHUNK, deadline_ns);
+    if (result < 0)
+      return NULL;
+  }
+}
+
+PyObject *stream_wait_any(PyObject *module, PyObject *args) {
+  PyObject *streams, *timeout;
+  if (!PyArg_ParseTuple(args, "O!O:wait", &PyTuple_Type, &streams, &timeout))
+    return NULL;
+  Py_ssize_t n = PyTuple_GET_SIZE(streams);
+  int64_t deadline_ns = deadline_of(timeout);
+  if (deadline_ns == -2)
+    return NULL;
+  if (!n)
+    return PyList_New(0);
+  struct wait_entry *entries = entries_of(PyModule_GetState(module), streams, n);
+  PyObject *list = entries ? wait_and_list(entries, n, deadline_ns) : NULL;
+  PyMem_Free(entries);
+  return list;
 }
 
 /* ---- the two types ---------------------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  *   GIL taken:     once; disarm; run signal handlers; hand over
  *
  * What is consumed of a stream, and what is armed, changes only with the GIL held (or inside the
- * stream's critical section); the released part touches the waiter alone.
+ * stream's critical section); the released part touches the waiter alone. Where gevent has patched
+ * the process, the wait is that of _gevent.py.
  */
 #include "core.h"
 
@@ -19,6 +20,8 @@
  * the look and the poll would be missed, so the main thread does not sleep longer than this.
  */
 #define MAIN_THREAD_SLICE_MS 100
+/* One of many streams is another thread's to wait for: its turn is tried again after this. */
+#define OTHERS_TURN_SLICE_MS 100
 
 int64_t wait_clock_ns(void) {
   struct timespec now;
@@ -26,7 +29,17 @@ int64_t wait_clock_ns(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static bool on_main_thread(void) {
+int64_t wait_deadline_ns(double timeout_s) {
+  if (timeout_s < 0)
+    return -1;
+  return wait_clock_ns() + (int64_t)(timeout_s < 1e9 ? timeout_s * 1e9 : 1e18);
+}
+
+static bool is_over(int64_t deadline_ns) {
+  return deadline_ns >= 0 && wait_clock_ns() >= deadline_ns;
+}
+
+bool wait_on_main_thread(void) {
 #ifdef SYS_gettid
   return syscall(SYS_gettid) == getpid();
 #else
@@ -55,7 +68,7 @@ void wait_handed_over(StreamObject *self, int64_t taken_ns) {
 
 /* Milliseconds to sleep at most; -1: no limit. */
 static int64_t slice_ms(int64_t deadline_ns) {
-  int64_t slice = on_main_thread() ? MAIN_THREAD_SLICE_MS : -1;
+  int64_t slice = wait_on_main_thread() ? MAIN_THREAD_SLICE_MS : -1;
   if (deadline_ns < 0)
     return slice;
   int64_t left_ms = (deadline_ns - wait_clock_ns() + 999999) / 1000000;
@@ -75,7 +88,8 @@ static void sleep_on(StreamObject *self, mill_waiter *waiter, int64_t ms) {
   COUNT(self, wait_ns, (uint64_t)(wait_clock_ns() - woken_ns));
 }
 
-/* One thread waits on a stream at a time; the others wait for their turn here. */
+/* ---- turns: one thread waits on a stream at a time ------------------------------------------- */
+
 static int take_turn(StreamObject *self, int64_t deadline_ns) {
   if (PyThread_acquire_lock(self->wait_lock, NOWAIT_LOCK))
     return 0;
@@ -90,51 +104,150 @@ static int take_turn(StreamObject *self, int64_t deadline_ns) {
       return 0;
     if (PyErr_CheckSignals())
       return -1;
-    if (deadline_ns >= 0 && wait_clock_ns() >= deadline_ns)
+    if (is_over(deadline_ns))
       return 1;
   }
 }
 
-/* MILL_END: it is there already. */
-static int arm(StreamObject *self, mill_waiter *waiter, enum mill_wait what) {
-  int result;
-  Py_BEGIN_CRITICAL_SECTION(self);
-  result = mill_waiter_arm(waiter, self->stream, what, self);
-  Py_END_CRITICAL_SECTION();
-  return result;
+/* Of one stream the turn is waited for; of many, what can be had is taken: no order, no deadlock. */
+static int take_turns(struct wait_entry *entries, Py_ssize_t n, int64_t deadline_ns) {
+  if (n == 1) {
+    int result = take_turn(entries->stream, deadline_ns);
+    entries->mine = !result;
+    return result;
+  }
+  for (Py_ssize_t i = 0; i < n; i++)
+    entries[i].mine = PyThread_acquire_lock(entries[i].stream->wait_lock, NOWAIT_LOCK);
+  return 0;
 }
 
-static int wait_in_turn(StreamObject *self, mill_waiter *waiter, enum mill_wait what,
-                        int64_t deadline_ns) {
-  while (arm(self, waiter, what) != MILL_END) {
-    sleep_on(self, waiter, slice_ms(deadline_ns));
-    mill_waiter_disarm(waiter, self->stream);
+static void leave(struct wait_entry *entries, Py_ssize_t n, mill_waiter *waiter) {
+  for (Py_ssize_t i = 0; i < n; i++) {
+    if (entries[i].armed)
+      mill_waiter_disarm(waiter, entries[i].stream->stream);
+    if (entries[i].mine)
+      PyThread_release_lock(entries[i].stream->wait_lock);
+    entries[i].armed = entries[i].mine = false;
+  }
+}
+
+/* ---- the wait -------------------------------------------------------------------------------- */
+
+/* Whether it is there; armed where it is not and the turn is ours. */
+static bool look(struct wait_entry *entry, mill_waiter *waiter, enum mill_wait what) {
+  StreamObject *self = entry->stream;
+  bool ready;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  if (entry->mine)
+    ready = mill_waiter_arm(waiter, self->stream, what, self) == MILL_END;
+  else
+    ready = mill_stream_ready(self->stream);
+  Py_END_CRITICAL_SECTION();
+  entry->armed = entry->mine && !ready;
+  return ready;
+}
+
+/* Whether one is there, after a sleep where none was. */
+static bool look_or_sleep(struct wait_entry *entries, Py_ssize_t n, mill_waiter *waiter,
+                          enum mill_wait what, int64_t deadline_ns) {
+  int64_t ms = slice_ms(deadline_ns);
+  for (Py_ssize_t i = 0; i < n; i++) {
+    if (look(&entries[i], waiter, what))
+      return true;
+    if (!entries[i].mine && (ms < 0 || ms > OTHERS_TURN_SLICE_MS))
+      ms = OTHERS_TURN_SLICE_MS;
+  }
+  if (ms)
+    sleep_on(entries->stream, waiter, ms);
+  return false;
+}
+
+/* A fork, in a signal handler too, leaves the locks of another process's threads behind. */
+static bool is_forked(const struct wait_entry *entries, Py_ssize_t n) {
+  for (Py_ssize_t i = 0; i < n; i++)
+    if (mill_stream_error(entries[i].stream->stream)->code == MILL_E_FORKED)
+      return true;
+  return false;
+}
+
+static int wait_in_thread(struct wait_entry *entries, Py_ssize_t n, enum mill_wait what,
+                          int64_t deadline_ns) {
+  mill_waiter *waiter;
+  int result = mill_waiter_of_thread(&waiter);
+  if (result) {
+    error_raise_code(entries->stream->state, result,
+                     "no file descriptor is left to wait with; raise the limit (ulimit -n)");
+    return -1;
+  }
+  while (!is_forked(entries, n)) {
+    result = take_turns(entries, n, deadline_ns);
+    if (result)
+      return result;
+    bool over = is_over(deadline_ns); /* before the look: what came in time is found */
+    bool ready = look_or_sleep(entries, n, waiter, what, deadline_ns);
+    leave(entries, n, waiter); /* a signal handler may use the streams */
+    if (ready || over)
+      return !ready;
     if (PyErr_CheckSignals())
       return -1;
-    if (deadline_ns >= 0 && wait_clock_ns() >= deadline_ns)
-      return arm(self, waiter, what) == MILL_END ? 0
-                                                 : (mill_waiter_disarm(waiter, self->stream), 1);
   }
   return 0;
 }
 
-int wait_for_stream(StreamObject *self, enum mill_wait what, double timeout_s) {
-  mill_waiter *waiter;
-  int result = mill_waiter_of_thread(&waiter);
-  if (result) {
-    error_raise_code(self->state, result,
-                     "no file descriptor is left to wait with; raise the limit (ulimit -n)");
-    return -1;
-  }
-  int64_t deadline_ns = -1;
-  if (timeout_s >= 0)
-    deadline_ns = wait_clock_ns() + (int64_t)(timeout_s < 1e9 ? timeout_s * 1e9 : 1e18);
-  result = take_turn(self, deadline_ns);
-  if (result)
-    return result;
-  result = wait_in_turn(self, waiter, what, deadline_ns);
-  PyThread_release_lock(self->wait_lock);
+/* ---- gevent ---------------------------------------------------------------------------------- */
+
+/* Whether greenlets share this thread, which must not sleep then; -1 with an exception. */
+static int is_gevents(core_state *state) {
+  PyObject *monkey = PyImport_GetModule(state->gevent_monkey);
+  if (!monkey)
+    return PyErr_Occurred() ? -1 : 0;
+  PyObject *patched = PyObject_CallMethod(monkey, "is_module_patched", "s", "select");
+  int result = patched ? PyObject_IsTrue(patched) : -1;
+  Py_XDECREF(patched);
+  Py_DECREF(monkey);
   return result;
+}
+
+static PyObject *streams_of(const struct wait_entry *entries, Py_ssize_t n) {
+  PyObject *streams = PyTuple_New(n);
+  for (Py_ssize_t i = 0; streams && i < n; i++)
+    PyTuple_SET_ITEM(streams, i, Py_NewRef(entries[i].stream));
+  return streams;
+}
+
+static PyObject *seconds_until(int64_t deadline_ns) {
+  if (deadline_ns < 0)
+    Py_RETURN_NONE;
+  int64_t left_ns = deadline_ns - wait_clock_ns();
+  return PyFloat_FromDouble(left_ns > 0 ? (double)left_ns / 1e9 : 0);
+}
+
+static int wait_in_hub(const struct wait_entry *entries, Py_ssize_t n, enum mill_wait what,
+                       int64_t deadline_ns) {
+  PyObject *gevent = PyImport_ImportModule("millstream._gevent");
+  PyObject *ready =
+      gevent ? PyObject_CallMethod(gevent, "wait", "NiN", streams_of(entries, n),
+                                   what == MILL_WAIT_RESPONSE, seconds_until(deadline_ns))
+             : NULL;
+  int result = ready ? !PyObject_IsTrue(ready) : -1;
+  Py_XDECREF(ready);
+  Py_XDECREF(gevent);
+  return result;
+}
+
+/* ---- for the other files --------------------------------------------------------------------- */
+
+int wait_for_any(struct wait_entry *entries, Py_ssize_t n, enum mill_wait what,
+                 int64_t deadline_ns) {
+  int gevents = is_gevents(entries->stream->state);
+  if (gevents)
+    return gevents < 0 ? -1 : wait_in_hub(entries, n, what, deadline_ns);
+  return wait_in_thread(entries, n, what, deadline_ns);
+}
+
+int wait_for_stream(StreamObject *self, enum mill_wait what, int64_t deadline_ns) {
+  struct wait_entry entry = {.stream = self};
+  return wait_for_any(&entry, 1, what, deadline_ns);
 }
 
 void wait_detached(void (*function)(void *), void *argument) {

@@ -35,7 +35,7 @@ from ._errors import (
     StreamInterrupted,
     Timeout,
 )
-from ._stream import Stream
+from ._stream import Stream, wait
 from ._types import Headers, Limits, Request, Response
 
 __version__ = _core.version
@@ -78,6 +78,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "metrics",
+    "wait",
 ]
 
 
@@ -103,4 +104,8 @@ def _stop() -> None:
 
 # The first stream also registers it with `threading`, which comes earlier and is slow to import.
 atexit.register(_stop)
-os.register_at_fork(after_in_child=_core.after_fork_child)
+os.register_at_fork(
+    before=_core.before_fork,
+    after_in_parent=_core.after_fork_parent,
+    after_in_child=_core.after_fork_child,
+)

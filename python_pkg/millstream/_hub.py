@@ -1,61 +1,42 @@
 """Waiting inside an event loop: one descriptor a loop, however many streams wait.
 
-The engine makes the descriptor readable when a stream that is waited for has something; one wake-up
-serves all the streams that became ready. asyncio and uvloop watch it by `add_reader`, trio by a
-system task in `wait_readable`.
+asyncio and uvloop watch it by `add_reader`, trio by a system task in `wait_readable`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from weakref import WeakKeyDictionary
 
 from . import _core
+from ._waits import Waits, of_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-class Hub:
-    """The streams that one event loop waits for. Used on the loop's thread only."""
-
-    def __init__(self) -> None:
-        self._waiter = _core.Waiter()
-        self._waiting: dict[_core.BaseStream, list[tuple[Any, bool]]] = {}
+class Hub(Waits):
+    """The waits of one event loop."""
 
     async def wait(self, stream: _core.BaseStream, response: bool) -> None:
         """Return when the stream has something to take, or (`response`) its head is there."""
-        waiting = self._waiting.setdefault(stream, [])
         event = self._new_event()
-        waiting.append((event, response))
+        self.add(stream, event, response)
         try:
-            if self._arm(stream):
+            if self.arm(stream):
                 await event.wait()
         finally:
-            waiting.remove((event, response))
-            if not waiting and self._waiting.get(stream) is waiting:
-                del self._waiting[stream]
-                self._waiter.disarm(stream)
-
-    def _arm(self, stream: _core.BaseStream) -> bool:
-        # A wait for the head is ended by a chunk too, so it stands for both kinds.
-        return self._waiter.arm(stream, any(head for _, head in self._waiting[stream]))
+            self.remove(stream, event, response)
 
     def _new_event(self) -> Any:
         return asyncio.Event()
-
-    def _wake(self) -> None:
-        for stream in self._waiter.take():
-            for event, _ in self._waiting.get(stream, ()):
-                event.set()
 
 
 class _AsyncioHub(Hub):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        loop.add_reader(self._waiter.fileno(), self._wake)
+        loop.add_reader(self.fileno(), self.wake)
 
 
 class _TrioHub(Hub):
@@ -69,11 +50,8 @@ class _TrioHub(Hub):
 
     async def _run(self) -> None:
         while True:
-            await self._trio.lowlevel.wait_readable(self._waiter.fileno())
-            self._wake()
-
-
-_hubs: WeakKeyDictionary[object, Hub] = WeakKeyDictionary()
+            await self._trio.lowlevel.wait_readable(self.fileno())
+            self.wake()
 
 
 def current() -> Hub:
@@ -81,12 +59,12 @@ def current() -> Hub:
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
         token = trio.lowlevel.current_trio_token()
-        hub = _hubs.get(token)
+        hub: Hub | None = of_loop.get(token)
         if hub is None:
-            hub = _hubs[token] = _TrioHub(trio)
+            hub = of_loop[token] = _TrioHub(trio)
         return hub
     loop = asyncio.get_running_loop()
-    hub = _hubs.get(loop)
+    hub = of_loop.get(loop)
     if hub is None:
-        hub = _hubs[loop] = _AsyncioHub(loop)
+        hub = of_loop[loop] = _AsyncioHub(loop)
     return hub

@@ -7,7 +7,7 @@ from ._types import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ._core import Chunk, Event, Message
 
@@ -43,3 +43,13 @@ class Stream(_core.Stream):
     def response(self) -> Response:
         """Status, headers, HTTP version, request id; waits for them."""
         return Response(*self._head())
+
+
+def wait(streams: Iterable[Stream], timeout: float | None = None) -> list[Stream]:
+    """Wait until one of the streams has something; return all those that have, in their order.
+
+    Of a stream in the list `next()` returns or raises at once. The list is empty when `timeout`
+    seconds are over before, or when there is nothing to wait for. One thread can so serve many
+    streams.
+    """
+    return _core.wait(tuple(dict.fromkeys(streams)), timeout)

@@ -3,9 +3,12 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -25,6 +28,7 @@ void mill__engine_unref(mill_engine *engine) {
   if (atomic_fetch_sub_explicit(&engine->refs, 1, memory_order_acq_rel) != 1)
     return;
   mill__loop_fini(&engine->loop);
+  pthread_mutex_destroy(&engine->turning);
   mill_stats_unref(engine->stats);
   mill__free(engine);
 }
@@ -132,12 +136,42 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user) {
   return 0;
 }
 
+/* The numbers that the next two descriptors get where no other thread opens one meanwhile. */
+static void next_descriptors(int fd, int ret_fds[2]) {
+  ret_fds[0] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  ret_fds[1] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  for (int i = 0; i < 2; i++)
+    if (ret_fds[i] >= 0)
+      close(ret_fds[i]);
+}
+
+/*
+ * Older versions of libcurl make the socket pair that wakes a multi handle inheritable and tell
+ * nobody its numbers. Found here it does not reach a program that this one starts, nor stay open in
+ * a forked child.
+ */
+static void claim_wakeup_pair(int fds[2]) {
+  for (int i = 0; i < 2; i++) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    int flags = fds[i] < 0 ? -1 : fcntl(fds[i], F_GETFD);
+    bool found = flags >= 0 && !(flags & FD_CLOEXEC) &&
+                 !getsockopt(fds[i], SOL_SOCKET, SO_DOMAIN, &domain, &size) && domain == AF_UNIX;
+    if (found)
+      fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+    else
+      fds[i] = -1;
+  }
+}
+
 int mill__engine_open(mill_engine *engine) {
   if (engine->multi)
     return MILL_OK;
   errno = 0;
   if (!engine->share)
     engine->share = curl_share_init();
+  int fds[2];
+  next_descriptors(engine->loop.wake_fd, fds);
   CURLM *multi = engine->share ? curl_multi_init() : NULL;
   if (!multi) /* newer versions of libcurl need a descriptor for it */
     return errno == EMFILE || errno == ENFILE ? MILL_E_SYSTEM : MILL_E_NOMEM;
@@ -148,6 +182,8 @@ int mill__engine_open(mill_engine *engine) {
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine);
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
   engine->multi = multi;
+  claim_wakeup_pair(fds);
+  memcpy(engine->wakeup_pair, fds, sizeof fds);
   return MILL_OK;
 }
 
@@ -156,6 +192,7 @@ static void close_multi(mill_engine *engine) {
   if (engine->multi)
     curl_multi_cleanup(engine->multi);
   engine->multi = NULL;
+  engine->wakeup_pair[0] = engine->wakeup_pair[1] = -1;
   mill__resolve_fini(&engine->resolve);
   mill__timer_clear(&engine->timers, &engine->curl_timer);
 }
@@ -279,6 +316,7 @@ static int timeout_ms(const mill_engine *engine) {
 static void turn(mill_engine *engine) {
   struct mill__loop_event events[EVENTS_A_TURN];
   size_t n = mill__loop_wait(&engine->loop, timeout_ms(engine), events, EVENTS_A_TURN);
+  pthread_mutex_lock(&engine->turning);
   engine->now_ns = mill__clock_ns();
   run_commands(engine);
   run_sockets(engine, events, n);
@@ -288,6 +326,7 @@ static void turn(mill_engine *engine) {
   if (!engine->heartbeat.slot)
     heartbeat(engine);
   notify_touched(engine);
+  pthread_mutex_unlock(&engine->turning);
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */
@@ -333,9 +372,11 @@ static void init_curl(void) {
 
 static void init_fields(mill_engine *engine) {
   atomic_init(&engine->refs, 1);
+  pthread_mutex_init(&engine->turning, NULL);
   const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
   engine->http2_auto = curl->version_num >= HTTP2_SINCE && curl->features & CURL_VERSION_HTTP2;
   engine->loop = (struct mill__loop){.poll_fd = -1, .wake_fd = -1};
+  engine->wakeup_pair[0] = engine->wakeup_pair[1] = -1;
   mill__timers_init(&engine->timers);
   mill__timer_init(&engine->curl_timer);
   mill__timer_init(&engine->heartbeat);
@@ -398,8 +439,20 @@ void mill_engine_free(mill_engine *engine) {
   mill__engine_unref(engine);
 }
 
+void mill_engine_before_fork(mill_engine *engine) {
+  pthread_mutex_lock(&engine->turning);
+}
+
+void mill_engine_after_fork_parent(mill_engine *engine) {
+  pthread_mutex_unlock(&engine->turning);
+}
+
 void mill_engine_after_fork_child(mill_engine *engine) {
   atomic_store(&engine->forked, true);
+  pthread_mutex_init(&engine->turning, NULL);
   mill__loop_after_fork_child(&engine->loop);
+  for (int i = 0; i < 2; i++)
+    if (engine->wakeup_pair[i] >= 0)
+      close(engine->wakeup_pair[i]);
   mill__waiter_after_fork_child();
 }

@@ -33,11 +33,13 @@ struct mill_engine {
   atomic_uint refs;   /* the owner's, and one for each stream */
   atomic_bool forked; /* it belongs to the parent process */
   atomic_bool stopping;
+  pthread_mutex_t turning;      /* held but for the sleep: a fork finds the engine's state whole */
   _Atomic(mill_stream *) inbox; /* closed for good when the thread is gone */
 
   /* loop only, but for mill__loop_wake */
   struct mill__loop loop;
   void *multi, *share; /* libcurl's; made by mill__engine_open */
+  int wakeup_pair[2];  /* of the multi handle, where libcurl leaves it to be inherited; else -1 */
   struct mill__timers timers;
   struct mill__timer curl_timer, heartbeat, keepalive;
   bool blind; /* a socket could not be watched: the heartbeat looks at all of them */

@@ -288,11 +288,11 @@ int mill_stream_wait_response(mill_stream *stream, int64_t timeout_ms) {
 /* ---- facts ----------------------------------------------------------------------------------- */
 
 const mill_error *mill_stream_error(mill_stream *stream) {
-  if (stream->outcome)
-    return stream->outcome;
-  const mill_error *hard = hard_end(stream);
-  if (hard)
-    return hard;
+  const mill_error *told = stream->outcome;
+  if (!told)
+    told = hard_end(stream);
+  if (told)
+    return told;
   return atomic_load(&stream->ended) ? &stream->error : &NO_ERROR;
 }
 

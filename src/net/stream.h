@@ -63,7 +63,8 @@ struct mill_stream {
   struct mill__record_reader reader;
   mill_event event; /* of the record being read */
   bool holds_record;
-  const mill_error *outcome; /* what the consumer was told; NULL: nothing yet */
+  _Atomic(const mill_error *)
+      outcome; /* what the consumer was told; NULL: nothing yet. Others read it */
 
   /* loop only */
   struct mill__transfer transfer;

@@ -10,7 +10,9 @@ import pytest
 
 import millstream
 from answers import GIVE_UP_S, MESSAGES
+from listener import Listener
 from millstream import mock
+from processes import Process, Run
 
 SHARED = Path(__file__).parents[3] / "shared"
 API_KEY = "sk-test-0b2c9d"
@@ -18,6 +20,7 @@ API_KEY = "sk-test-0b2c9d"
 Serve = Callable[..., mock.Server]
 Connect = Callable[..., millstream.Client]
 Ask = Callable[..., millstream.Stream]
+Listen = Callable[..., Listener]
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +68,41 @@ def ask(serve: Serve, connect: Connect) -> Ask:
         return connect(serve(script), **options).stream(model="m", messages=MESSAGES)
 
     return start
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Start processes: `run(server, script)`; those left at the end of the test are killed."""
+    processes: list[Process] = []
+
+    def start(server: mock.Server, script: str, before: str = "") -> Process:
+        processes.append(Process(server, script, before))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.stop()
+
+
+@pytest.fixture(params=["sync", "async"])
+def listen(request: pytest.FixtureRequest) -> Iterator[Listen]:
+    """Open event streams, of a Client and, in a second run, of an AsyncClient.
+
+    `listen(server or URL, client={...}, **options of events())`; they end with the test.
+    """
+    listeners: list[Listener] = []
+
+    def start(
+        to: mock.Server | str, *, client: dict[str, Any] | None = None, **options: Any
+    ) -> Listener:
+        url = to if isinstance(to, str) else to.origin + "/events"
+        given = {"base_url": url, "api_key": API_KEY, "timeout": timeout(), **(client or {})}
+        listeners.append(Listener(request.param, url, given, **options))
+        return listeners[-1]
+
+    yield start
+    for listener in listeners:
+        listener.end()
 
 
 def timeout(**given: Any) -> millstream.Timeout:

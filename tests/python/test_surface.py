@@ -20,7 +20,7 @@ EXPORTED = {
     "Chunk", "Client", "ConnectError", "Error", "Event", "ForkedError", "Headers",
     "LimitExceeded", "Limits", "Message", "NotFound", "PermissionDenied", "ProtocolError",
     "ProviderError", "RateLimited", "Request", "Response", "ServerError", "StatusError",
-    "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage", "metrics",
+    "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage", "metrics", "wait",
 }  # fmt: skip
 STUBS = Path(millstream.__file__).with_name("_core.pyi")
 
