@@ -2,6 +2,7 @@
 #ifndef MILLSTREAM_ERROR_H
 #define MILLSTREAM_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,7 @@ enum mill_phase {
  */
 typedef struct mill_error {
   int code;              /* MILL_E_*, MILL_OK while nothing failed */
+  bool permanent;        /* the same request would fail the same way: no retry */
   int status;            /* HTTP status; for MILL_E_PROVIDER the status its code stands for, or 0 */
   enum mill_phase phase; /* MILL_E_TIMEOUT only */
   int64_t retry_after_ms; /* as the server asked, capped; -1 where it did not */

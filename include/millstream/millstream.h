@@ -131,6 +131,22 @@ typedef struct mill_limits {
 
 enum mill_http2 { MILL_HTTP2_AUTO, MILL_HTTP2_ON, MILL_HTTP2_OFF };
 
+/*
+ * What makes a stream an event source (WHATWG HTML, section 9.2): it follows redirects and goes on
+ * over connections that are lost, from the last event id. Fill with mill_event_source_init first.
+ */
+typedef struct mill_event_source {
+  bool reconnect;            /* default true; false: the end of the body is the end */
+  int64_t initial_retry_ms;  /* the wait before reconnecting, until a server's `retry` says another;
+                                default 3000; 0: none */
+  int64_t max_retry_ms;      /* what it grows to while connections give no event; default 30000 */
+  unsigned max_redirects;    /* a connection; default 10 */
+  bool comments;             /* hand them out as items */
+  const char *last_event_id; /* to begin with; NULL or "": none */
+} mill_event_source;
+
+MILL_API void mill_event_source_init(mill_event_source *source);
+
 /* Everything is copied by mill_stream_start. Fill with mill_request_init first. */
 typedef struct mill_request {
   const char *url;    /* http or https */
@@ -151,7 +167,10 @@ typedef struct mill_request {
   const char *cert_file, *key_file; /* client certificate, PEM */
   enum mill_http2 http2;            /* AUTO: on where the running libcurl is >= 8.14.1 */
   bool compression;                 /* ask for gzip and deflate */
-  mill_stats *stats;                /* counted there too; NULL: the engine's counters only */
+  /* NULL: an answer of `format`. Else an event source: `format` and `max_retries` do not count, and
+   * comments always feed the idle clock, which runs from the answer's head on. */
+  const mill_event_source *events;
+  mill_stats *stats; /* counted there too; NULL: the engine's counters only */
 } mill_request;
 
 MILL_API void mill_request_init(mill_request *request);
@@ -241,6 +260,46 @@ MILL_API void mill_stream_free(mill_stream *stream);
 /* Why it ended. code is MILL_OK while it runs and after success. Valid until _free. */
 MILL_API const mill_error *mill_stream_error(mill_stream *stream);
 
+/* ---- event sources ---------------------------------------------------------------------------- */
+
+enum mill_item_type {
+  MILL_ITEM_EVENT,
+  MILL_ITEM_COMMENT, /* only where asked for */
+  MILL_ITEM_OPENED,  /* an answer began that is an event stream */
+  MILL_ITEM_LOST     /* no connection (any more); the next is on its way */
+};
+
+/* What an event source hands out. All of it is valid until the next call with this stream. */
+typedef struct mill_item {
+  enum mill_item_type type;
+  mill_event event;        /* EVENT */
+  mill_slice comment;      /* COMMENT: what stands behind the colon, nothing stripped */
+  const mill_error *error; /* LOST: what a source without `reconnect` would have ended with; MILL_OK
+                              where its body had ended or mill_stream_restart was called */
+} mill_item;
+
+/*
+ * [consumer] As mill_stream_next, an item at a time; the only call that gives all of them. After
+ * mill_stream_ready it may still be MILL_AGAIN.
+ */
+MILL_API int mill_stream_next_item(mill_stream *stream, mill_item *ret_item);
+/* Drop the connection and reconnect at once, from any thread; an ended source stays ended. */
+MILL_API void mill_stream_restart(mill_stream *stream);
+
+enum mill_source_state { MILL_SOURCE_CONNECTING, MILL_SOURCE_OPEN, MILL_SOURCE_CLOSED };
+
+/* As the items taken so far left it. */
+typedef struct mill_source_status {
+  enum mill_source_state state;
+  mill_slice last_event_id;
+  int64_t retry_ms; /* mill_event_source.initial_retry_ms, or what the server said last */
+} mill_source_status;
+
+/* [consumer] Valid until the next call with this stream. */
+MILL_API void mill_stream_source_status(mill_stream *stream, mill_source_status *ret_status);
+
+/* ---- answers ---------------------------------------------------------------------------------- */
+
 typedef struct mill_tool_call {
   mill_slice id, name, arguments; /* arguments: JSON text as concatenated */
 } mill_tool_call;
@@ -273,7 +332,10 @@ typedef struct mill_response {
   mill_slice headers; /* "Name: value\r\n" lines of the final answer */
 } mill_response;
 
-/* Valid until _free once status is not 0 and the stream is not retried (see timing). */
+/*
+ * Valid until _free once status is not 0 and the stream is not retried (see timing). Of an event
+ * source: the first answer that was an event stream.
+ */
 MILL_API void mill_stream_response(mill_stream *stream, mill_response *ret_response);
 
 /* Nanoseconds since mill_stream_start; -1 where it has not happened. */

@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include <millstream/millstream.h>
+#include <millstream/partial.h>
 #include <stdatomic.h>
 
 /* Critical sections do nothing where the GIL is there, and are not in older headers. */
@@ -25,11 +26,17 @@ struct gil_stats {
   atomic_uint_fast64_t hold_ns_histogram[MILL_HISTOGRAM_BUCKETS]; /* bucket i: below 2^i ns */
 };
 
+enum partial_change { PARTIAL_SET, PARTIAL_REPLACE, PARTIAL_GROW, PARTIAL_END, PARTIAL_CHANGES };
+
 typedef struct {
   PyTypeObject *chunk_type, *event_type, *base_stream_type, *stream_type, *stats_type, *waiter_type;
+  PyTypeObject *comment_type, *base_event_stream_type, *event_stream_type;
   PyTypeObject *tool_call_type, *usage_type, *choice_type, *message_type, *timing_type;
+  PyTypeObject *partial_type, *change_type, *repair_type;
   PyObject *chunk_types[MILL_CHUNK_OTHER + 1]; /* the words, interned */
   PyObject *finish_reasons[MILL_FINISH_OTHER + 1];
+  PyObject *change_kinds[PARTIAL_CHANGES];
+  PyObject *repair_kinds[MILL_REPAIR_COUNT];
   PyObject *empty;         /* "" */
   PyObject *gevent_monkey; /* "gevent.monkey" */
   PyObject *make_error;    /* set by the package: builds an exception from its facts */
@@ -80,8 +87,15 @@ typedef struct {
 } StreamObject;
 
 extern PyType_Spec base_stream_spec, stream_spec;
+void stream_dealloc(PyObject *self);
+/* _head(): what stream_poll_head gives, after a wait for it. */
+PyObject *stream_head(PyObject *self, PyObject *unused);
 /* wait(streams, timeout): those of a tuple of different streams that are ready. */
 PyObject *stream_wait_any(PyObject *module, PyObject *args);
+
+/* ---- event_stream.c: event sources ------------------------------------------------------------ */
+
+extern PyType_Spec comment_spec, base_event_stream_spec, event_stream_spec;
 
 /* ---- wait.c ----------------------------------------------------------------------------------- */
 
@@ -127,10 +141,20 @@ PyObject *records_usage(core_state *state, const mill_usage *usage);
 PyObject *records_message(core_state *state, const mill_message *message);
 PyObject *records_timing(core_state *state, const mill_timing *timing);
 
-/* The exception of a stream's error, raised. Always returns NULL. */
+/* The exception of a stream's error; NULL with one where it cannot be made. */
+PyObject *error_new(StreamObject *self, const mill_error *error);
+/* The same, raised. Always returns NULL. */
 PyObject *error_raise(StreamObject *self, const mill_error *error);
 /* One without a stream. Always returns NULL. */
 PyObject *error_raise_code(core_state *state, int code, const char *text);
+/* The same, with the byte that it is about. */
+PyObject *error_raise_at(core_state *state, int code, const char *text, int64_t byte_offset);
+
+/* ---- partial.c: growing JSON ------------------------------------------------------------------ */
+
+extern PyType_Spec partial_spec;
+/* Adds Change and Repair. */
+int partial_init(PyObject *module, core_state *state);
 
 /* ---- strings ---------------------------------------------------------------------------------- */
 

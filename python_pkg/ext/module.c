@@ -93,8 +93,14 @@ static int execute(PyObject *module) {
       add_type(module, &event_spec, NULL, &state->event_type) ||
       add_type(module, &base_stream_spec, NULL, &state->base_stream_type) ||
       add_type(module, &stream_spec, state->base_stream_type, &state->stream_type) ||
+      add_type(module, &comment_spec, NULL, &state->comment_type) ||
+      add_type(module, &base_event_stream_spec, state->base_stream_type,
+               &state->base_event_stream_type) ||
+      add_type(module, &event_stream_spec, state->base_event_stream_type,
+               &state->event_stream_type) ||
       add_type(module, &stats_spec, NULL, &state->stats_type) ||
       add_type(module, &waiter_spec, NULL, &state->waiter_type) || records_init(module, state) ||
+      add_type(module, &partial_spec, NULL, &state->partial_type) || partial_init(module, state) ||
       PyModule_AddStringConstant(module, "version", mill_version()) ||
       PyModule_AddStringConstant(module, "curl_version", mill_curl_version()))
     return -1;
@@ -108,8 +114,14 @@ static int execute(PyObject *module) {
     DO((state)->event_type);                                                                       \
     DO((state)->base_stream_type);                                                                 \
     DO((state)->stream_type);                                                                      \
+    DO((state)->comment_type);                                                                     \
+    DO((state)->base_event_stream_type);                                                           \
+    DO((state)->event_stream_type);                                                                \
     DO((state)->waiter_type);                                                                      \
     DO((state)->stats_type);                                                                       \
+    DO((state)->partial_type);                                                                     \
+    DO((state)->change_type);                                                                      \
+    DO((state)->repair_type);                                                                      \
     DO((state)->tool_call_type);                                                                   \
     DO((state)->usage_type);                                                                       \
     DO((state)->choice_type);                                                                      \
@@ -122,6 +134,10 @@ static int execute(PyObject *module) {
       DO((state)->chunk_types[i_]);                                                                \
     for (int i_ = 0; i_ <= MILL_FINISH_OTHER; i_++)                                                \
       DO((state)->finish_reasons[i_]);                                                             \
+    for (int i_ = 0; i_ < PARTIAL_CHANGES; i_++)                                                   \
+      DO((state)->change_kinds[i_]);                                                               \
+    for (int i_ = 0; i_ < MILL_REPAIR_COUNT; i_++)                                                 \
+      DO((state)->repair_kinds[i_]);                                                               \
   } while (0)
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {

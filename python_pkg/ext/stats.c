@@ -25,8 +25,14 @@ static void stats_dealloc(PyObject *self) {
   Py_DECREF(type);
 }
 
+/*
+ * Takes `value` over. PyDict_SetItemString would intern the name, which free-threaded CPython 3.13
+ * gets wrong when two threads do it at once.
+ */
 static int put(PyObject *dict, const char *name, PyObject *value) {
-  int result = value ? PyDict_SetItemString(dict, name, value) : -1;
+  PyObject *key = PyUnicode_FromString(name);
+  int result = key && value ? PyDict_SetItem(dict, key, value) : -1;
+  Py_XDECREF(key);
   Py_XDECREF(value);
   return result;
 }

@@ -15,6 +15,7 @@ struct arguments {
   Py_buffer body;
   mill_header *pairs;
   PyObject *stats;
+  mill_event_source source;
 };
 
 static int read_headers(struct arguments *arguments) {
@@ -33,25 +34,43 @@ static int read_headers(struct arguments *arguments) {
   return 0;
 }
 
+static int read_source(PyObject *tuple, struct arguments *arguments) {
+  mill_event_source *source = &arguments->source;
+  int reconnect, comments;
+  long long initial_retry_ms, max_retry_ms;
+  if (!PyArg_ParseTuple(tuple, "pLLIpz", &reconnect, &initial_retry_ms, &max_retry_ms,
+                        &source->max_redirects, &comments, &source->last_event_id))
+    return -1;
+  source->reconnect = reconnect;
+  source->initial_retry_ms = initial_retry_ms;
+  source->max_retry_ms = max_retry_ms;
+  source->comments = comments;
+  arguments->request.events = source;
+  return 0;
+}
+
 static int read_arguments(core_state *state, PyObject *args, PyObject *kwargs,
                           struct arguments *arguments) {
-  static char *names[] = {"url",         "method",  "headers",     "body",     "format",
-                          "timeouts",    "limits",  "max_retries", "proxy",    "no_proxy",
-                          "unix_socket", "ca_file", "ca_dir",      "insecure", "cert_file",
-                          "key_file",    "http2",   "compression", "stats",    NULL};
+  static char *names[] = {
+      "url",         "method",   "headers",  "body",        "format",  "timeouts", "limits",
+      "max_retries", "proxy",    "no_proxy", "unix_socket", "ca_file", "ca_dir",   "insecure",
+      "cert_file",   "key_file", "http2",    "compression", "stats",   "source",   NULL};
   mill_request *request = &arguments->request;
   mill_request_init(request);
   int insecure = 0, comments = 0, http2 = 0, compression = 0;
   long long connect, first_chunk, idle, total;
+  PyObject *source;
   Py_ssize_t event_bytes, buffered_bytes, header_bytes;
   if (!PyArg_ParseTupleAndKeywords(
-          args, kwargs, "$ssO!z*s(LLLLp)(nnnI)IzzzzzpzzipO!:Stream", names, &request->url,
+          args, kwargs, "$ssO!z*s(LLLLp)(nnnI)IzzzzzpzzipO!O:Stream", names, &request->url,
           &request->method, &PyTuple_Type, &arguments->headers, &arguments->body, &request->format,
           &connect, &first_chunk, &idle, &total, &comments, &event_bytes, &buffered_bytes,
           &header_bytes, &request->limits.json_depth, &request->max_retries, &request->proxy,
           &request->no_proxy, &request->unix_socket, &request->ca_file, &request->ca_dir, &insecure,
           &request->cert_file, &request->key_file, &http2, &compression, state->stats_type,
-          &arguments->stats))
+          &arguments->stats, &source))
+    return -1;
+  if (source != Py_None && read_source(source, arguments))
     return -1;
   request->timeouts = (mill_timeouts){connect, first_chunk, idle, total, comments};
   request->limits.event_bytes = (size_t)event_bytes;
@@ -92,7 +111,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
   return (PyObject *)self;
 }
 
-static void stream_dealloc(PyObject *op) {
+void stream_dealloc(PyObject *op) {
   StreamObject *self = (StreamObject *)op;
   PyTypeObject *type = Py_TYPE(op);
   mill_stream_free(self->stream);
@@ -345,7 +364,7 @@ static PyObject *stream_poll_head(PyObject *self, PyObject *unused) {
   return head((StreamObject *)self);
 }
 
-static PyObject *stream_head(PyObject *op, PyObject *unused) {
+PyObject *stream_head(PyObject *op, PyObject *unused) {
   StreamObject *self = (StreamObject *)op;
   PyObject *tuple;
   while ((tuple = head(self)) == Py_NotImplemented) {

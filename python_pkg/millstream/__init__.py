@@ -16,7 +16,7 @@ import os
 
 from . import _core
 from ._client import Client
-from ._core import Choice, Chunk, Event, Message, Timing, ToolCall, Usage, metrics
+from ._core import Choice, Chunk, Comment, Event, Message, Timing, ToolCall, Usage, metrics
 from ._errors import (
     AuthenticationError,
     BadRequest,
@@ -35,6 +35,7 @@ from ._errors import (
     StreamInterrupted,
     Timeout,
 )
+from ._events import EventStream
 from ._stream import Stream, wait
 from ._types import Headers, Limits, Request, Response
 
@@ -43,30 +44,37 @@ __version__ = _core.version
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._async_client import AsyncClient
-    from ._async_stream import AsyncStream
+    from ._async_stream import AsyncEventStream, AsyncStream
+    from ._partial import Change, PartialJSON, Repair
 
 __all__ = [
     "AsyncClient",
+    "AsyncEventStream",
     "AsyncStream",
     "AuthenticationError",
     "BadRequest",
     "Cancelled",
+    "Change",
     "Choice",
     "Chunk",
     "Client",
+    "Comment",
     "ConnectError",
     "Error",
     "Event",
+    "EventStream",
     "ForkedError",
     "Headers",
     "LimitExceeded",
     "Limits",
     "Message",
     "NotFound",
+    "PartialJSON",
     "PermissionDenied",
     "ProtocolError",
     "ProviderError",
     "RateLimited",
+    "Repair",
     "Request",
     "Response",
     "ServerError",
@@ -83,13 +91,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # asyncio, which these need, costs several times what the rest of the package does.
-    if name in ("AsyncClient", "AsyncStream"):
-        from . import _async_client
-
-        globals()[name] = value = getattr(_async_client, name)
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # asyncio, which the first need, costs several times what the rest of the package does.
+    if name in ("AsyncClient", "AsyncEventStream", "AsyncStream"):
+        from . import _async_client as module
+    elif name in ("Change", "PartialJSON", "Repair"):
+        from . import _partial as module  # type: ignore[no-redef]
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(module, name)
+    return value
 
 
 def _stop() -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from ._async_stream import DONE, AsyncStream, Done
+from ._async_stream import DONE, AsyncEventStream, AsyncStream, Done
 from ._client import BaseClient
 
 
-class AsyncClient(BaseClient[AsyncStream]):
+class AsyncClient(BaseClient[AsyncStream, AsyncEventStream]):
     """A provider's settings; its streams are `AsyncStream`s. The arguments are those of `Client`.
 
-    `stream()` and `request()` return at once and are not awaited: the stream they give is. Works on
-    asyncio, uvloop and trio, in any number of loops; nothing belongs to the loop but the waits.
+    `stream()`, `request()` and `events()` return at once and are not awaited: the stream they give
+    is. Works on asyncio, uvloop and trio, in any number of loops; nothing belongs to the loop but
+    the waits.
     """
 
     __slots__ = ()
     _stream_type = AsyncStream
+    _event_stream_type = AsyncEventStream
 
     def close(self) -> Done:
         """Nothing is held open for a client; may be awaited."""

@@ -1,4 +1,4 @@
-"""AsyncStream: the surface of Stream for event loops."""
+"""AsyncStream and AsyncEventStream: the surfaces of Stream and EventStream for event loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import Chunk, Event, Message
+    from ._core import Chunk, Comment, Event, Message
 
     _T = TypeVar("_T")
 
@@ -31,14 +31,10 @@ class Done:
 DONE = Done()
 
 
-class AsyncStream(_core.BaseStream):
-    """An answer as it comes: an async iterator of `Chunk`, and an async context manager.
+class _Async(_core.BaseStream):
+    """What is the same for all streams of an event loop."""
 
-    The same names as `Stream`, with `async for`, `async with` and `await`. Works on asyncio, uvloop
-    and trio. A task that is cancelled while it waits cancels the transfer.
-    """
-
-    __slots__ = ("__weakref__",)
+    __slots__ = ()
 
     async def _take(self, poll: Callable[[], _T | NotImplementedType], head: bool = False) -> _T:
         while (item := poll()) is NotImplemented:
@@ -52,17 +48,42 @@ class AsyncStream(_core.BaseStream):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Chunk:
-        chunk = await self._take(self._poll)
-        if chunk is None:
-            raise StopAsyncIteration
-        return chunk
-
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    async def response(self) -> Response:
+        """Status, headers, HTTP version, request id: `await stream.response`."""
+        return Response(*await self._take(self._poll_head, head=True))
+
+    def cancel(self) -> Done:  # type: ignore[override]
+        """End the stream now, from any thread; at once, and may be awaited."""
+        super().cancel()
+        return DONE
+
+    def close(self) -> Done:  # type: ignore[override]
+        """As cancel(), but iteration just stops."""
+        super().close()
+        return DONE
+
+
+class AsyncStream(_Async):
+    """An answer as it comes: an async iterator of `Chunk`, and an async context manager.
+
+    The same names as `Stream`, with `async for`, `async with` and `await`. Works on asyncio, uvloop
+    and trio. A task that is cancelled while it waits cancels the transfer.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    async def __anext__(self) -> Chunk:
+        chunk = await self._take(self._poll)
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
 
     async def texts(self) -> AsyncIterator[str]:
         """Only the pieces of answer text."""
@@ -85,17 +106,17 @@ class AsyncStream(_core.BaseStream):
         await self._take(self._poll_drain)
         return self.message
 
-    @property
-    async def response(self) -> Response:
-        """Status, headers, HTTP version, request id: `await stream.response`."""
-        return Response(*await self._take(self._poll_head, head=True))
 
-    def cancel(self) -> Done:  # type: ignore[override]
-        """End the stream now, from any thread; at once, and may be awaited."""
-        super().cancel()
-        return DONE
+class AsyncEventStream(_Async, _core.BaseEventStream):
+    """A stream of server-sent events that lasts: `EventStream`, with `async for`, `async with`.
 
-    def close(self) -> Done:  # type: ignore[override]
-        """As cancel(), but iteration just stops."""
-        super().close()
-        return DONE
+    Works on asyncio, uvloop and trio. A task that is cancelled while it waits cancels the stream.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    async def __anext__(self) -> Event | Comment:
+        item = await self._take(self._poll_item)
+        if item is None:
+            raise StopAsyncIteration
+        return item

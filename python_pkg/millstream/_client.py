@@ -6,21 +6,25 @@ import os
 
 from . import _core, _providers, _route
 from ._errors import Timeout
+from ._events import EventStream
 from ._stream import Stream
-from ._types import Limits, Request, without_password
+from ._types import Limits, Request, is_secret, without_password
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
     from ._core import Message
+    from ._errors import Error
     from .params import Options, Tool, ToolChoice
 
     Pairs: TypeAlias = tuple[tuple[str, str], ...]
+    OnState: TypeAlias = Callable[[Literal["connecting", "open", "closed"], Error | None], object]
     StreamT = TypeVar("StreamT", bound=_core.BaseStream)
+    EventStreamT = TypeVar("EventStreamT", bound=_core.BaseEventStream)
 else:
-    StreamT = object
+    StreamT = EventStreamT = object
 
     class Generic:
         """Stands in for typing's, which costs as much to import as the whole package."""
@@ -32,7 +36,7 @@ else:
 _HTTP2 = {"auto": 0, True: 1, False: 2}
 
 
-class BaseClient(Generic[StreamT]):
+class BaseClient(Generic[StreamT, EventStreamT]):
     """A provider's settings. Cheap, thread-safe, usable by any number of streams at a time.
 
     provider: a name of docs/providers.md: "openai", "anthropic", "gemini", "bedrock", "ollama", …;
@@ -57,6 +61,7 @@ class BaseClient(Generic[StreamT]):
     """
 
     _stream_type: type[StreamT]
+    _event_stream_type: type[EventStreamT]
 
     __slots__ = (
         "_auth", "_options", "_own", "_provider", "_settings", "_stats", "_verify", "base_url",
@@ -94,7 +99,7 @@ class BaseClient(Generic[StreamT]):
         self._settings: dict[str, Any] = {
             "timeouts": _timeouts(timeout),
             "limits": _limits(limits),
-            "max_retries": _retries(max_retries),
+            "max_retries": _count("max_retries", max_retries),
             "proxy": _optional_text("proxy", proxy),
             "unix_socket": _optional_text("unix_socket", unix_socket),
             "insecure": verify is False,
@@ -142,7 +147,10 @@ class BaseClient(Generic[StreamT]):
             model=model, messages=messages, system=system, tools=tools, tool_choice=tool_choice,
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, stop=stop, params=params,
         )  # fmt: skip
-        return self._start(method, url, headers, body, self._provider.format)
+        return self._stream_type(
+            **self._settings_for(url), method=method, headers=headers, body=body,
+            format=self._provider.format,
+        )  # fmt: skip
 
     def request_for(
         self,
@@ -183,7 +191,78 @@ class BaseClient(Generic[StreamT]):
         format: the wire format, one of `formats()`; default: the provider's.
         """
         format = self._provider.format if format is None else _format(format)
-        return self._start(*self._compose(path, json, method)[:4], format)
+        method, url, headers, body, _ = self._compose(path, json, method)
+        return self._stream_type(
+            **self._settings_for(url), method=method, headers=headers, body=body, format=format
+        )
+
+    def events(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        body: bytes | str | None = None,
+        last_event_id: str | None = None,
+        reconnect: bool = True,
+        initial_retry: float = 3.0,
+        max_retry: float = 30.0,
+        max_redirects: int = 10,
+        comments: bool = False,
+        on_state: OnState | None = None,
+    ) -> EventStreamT:
+        """Connect to a source of server-sent events and return its stream at once.
+
+        The WHATWG EventSource client, for any method: a connection that is lost is followed by
+        another with the last event id, redirects are followed, a 204 ends the stream.
+
+        url: absolute, or a path behind `base_url`. To another origin go no key, no certificate and
+            none of the client's headers that hold a secret; the same goes for redirects.
+        headers: sent beside the client's; one given here replaces it.
+        json, body: what is sent, again with each connection; a str is UTF-8, and `body` has no
+            Content-Type of its own.
+        last_event_id: to go on from.
+        reconnect: False: the end of the body is the end, a fault raises.
+        initial_retry: seconds to wait before reconnecting at most, until the server says how long
+            by `retry`; 0: none. What a server asks for is also the least, up to a day.
+        max_retry: what it grows to while connections give no event, doubling each time.
+        max_redirects: of one connection.
+        comments: hand out `Comment`s too.
+        on_state: called with "open" and None when a connection stands; with "connecting" when it is
+            lost or none was had, and what a stream that does not reconnect would have raised (None
+            where its body had just ended); with "closed" at the end. It is called by what iterates,
+            in order with the events.
+
+        Of the client's time limits `first_chunk` is for the answer's head, `idle` runs from there,
+        fed by events and comments, and `total` is for all. `max_retries` does not count.
+        """
+        url = self._address(url)
+        own = _route.origin(url) == _route.origin(self.base_url)
+        method = _text("method", method).upper()
+        content = _content(json, body)
+        given = _headers(headers)
+        settings = self._settings_for(url, any_scheme=True)
+        if not own:
+            settings["cert_file"] = settings["key_file"] = None
+        settings["source"] = (
+            _flag("reconnect", reconnect),
+            _milliseconds("initial_retry", initial_retry),
+            _milliseconds("max_retry", max_retry),
+            _count("max_redirects", max_redirects),
+            _flag("comments", comments),
+            _optional_text("last_event_id", last_event_id),
+        )
+        on_state = _callable("on_state", on_state)
+        stream = self._event_stream_type(
+            **settings,
+            method=method,
+            headers=self._event_headers(given, json, method, url, content, own),
+            body=content,
+            format="events",
+        )
+        stream._on_state = on_state
+        return stream
 
     def metrics(self) -> dict[str, Any]:
         """Counters of this client's streams; the names are those of `millstream.metrics()`."""
@@ -223,29 +302,51 @@ class BaseClient(Generic[StreamT]):
             headers = (*headers, *((name, _text("api_key", value)) for name, value in added))
         return method, url, headers, body, json
 
-    def _start(
-        self, method: str, url: str, headers: Pairs, body: bytes | None, format: str
-    ) -> StreamT:
+    def _address(self, url: str) -> str:
+        url = _text("url", url)
+        if url[:7].lower() == "http://" or url[:8].lower() == "https://":
+            return url
+        if "://" in url.partition("?")[0]:
+            raise ValueError("url: must begin with http:// or https://, or be a path")
+        return self.base_url + ("/" if url and url[0] not in "/?" else "") + url
+
+    def _event_headers(
+        self, given: Pairs, json: Any, method: str, url: str, content: bytes | None, own: bool
+    ) -> Pairs:
+        """`given` and the client's; of those only what any server may see where it is not `own`."""
+        of_client = (*self.headers, *self._provider.headers) if own else _public(self.headers)
+        headers = _beside(given, of_client)
+        if json is not None:
+            headers = _beside(headers, (("Content-Type", "application/json"),))
+        names = {name.lower() for name, _ in given}
+        if own and self._auth is not None and "authorization" not in names:
+            key = self._auth.pairs(method, url, headers, content or b"")
+            headers = (*headers, *((name, _text("api_key", value)) for name, value in key))
+        return headers
+
+    def _settings_for(self, url: str, any_scheme: bool = False) -> dict[str, Any]:
+        """The settings of a request to `url`, which redirects may take to another scheme."""
         proxy, no_proxy = _route.proxy_for(url, self._settings["proxy"])
         ca_file, ca_dir = None, None
-        if self._verify is not False and url[:8].lower() == "https://":
+        over_tls = any_scheme or "https://" in (url[:8].lower(), proxy[:8].lower())
+        if self._verify is not False and over_tls:
             ca_file, ca_dir = _route.trust_for(self._verify)
-        settings: dict[str, Any] = {
+        return {
             **self._settings,
+            "url": url,
             "proxy": _text("proxy", proxy),
             "no_proxy": no_proxy,
             "ca_file": ca_file,
             "ca_dir": ca_dir,
+            "source": None,
         }
-        return self._stream_type(
-            url=url, method=method, headers=headers, body=body, format=format, **settings
-        )
 
 
-class Client(BaseClient[Stream]):
+class Client(BaseClient[Stream, EventStream]):
     __doc__ = BaseClient.__doc__
     __slots__ = ()
     _stream_type = Stream
+    _event_stream_type = EventStream
 
     def close(self) -> None:
         """Nothing is held open for a client; here for symmetry with other libraries."""
@@ -327,12 +428,53 @@ def _limits(given: Limits | None) -> tuple[int, int, int, int]:
     return limits.event_bytes, limits.buffered_bytes, limits.header_bytes, limits.json_depth
 
 
-def _retries(given: int) -> int:
+def _beside(given: Pairs, others: Pairs) -> Pairs:
+    """`given` and of the others those that it does not name."""
+    names = {name.lower() for name, _ in given}
+    return (*given, *(pair for pair in others if pair[0].lower() not in names))
+
+
+def _public(headers: Pairs) -> Pairs:
+    """Without those that hold a secret, or are about one server."""
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name.lower() != "host" and not is_secret(name, value)
+    )
+
+
+def _count(name: str, given: int) -> int:
     if isinstance(given, bool) or not isinstance(given, int):
-        raise TypeError(f"max_retries: must be an int, not {given!r}")
+        raise TypeError(f"{name}: must be an int, not {given!r}")
     if not 0 <= given <= 100:
-        raise ValueError(f"max_retries: must be between 0 and 100, not {given}")
+        raise ValueError(f"{name}: must be between 0 and 100, not {given}")
     return given
+
+
+def _milliseconds(name: str, given: float) -> int:
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(f"{name}: must be a number of seconds, not {given!r}")
+    if not given >= 0:
+        raise ValueError(f"{name}: must not be negative, in seconds")
+    return max(1, round(min(given * 1000, 1 << 53))) if given else 0
+
+
+def _callable(name: str, given: OnState | None) -> OnState | None:
+    if given is None or callable(given):
+        return given
+    raise TypeError(f"{name}: must be callable, not {given!r}")
+
+
+def _content(json: object, body: object) -> bytes | None:
+    if json is not None and body is not None:
+        raise ValueError("body: json is given too; only one of them can be sent")
+    if json is not None:
+        return _json_bytes(json)
+    if isinstance(body, str):
+        return _text("body", body).encode()
+    if body is None or isinstance(body, bytes):
+        return body
+    raise TypeError(f"body: must be bytes or str, not {type(body).__name__}")
 
 
 def _verify(given: bool | str | os.PathLike[str]) -> bool | str:

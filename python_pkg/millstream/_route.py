@@ -16,6 +16,17 @@ _SYSTEM_STORES = (
 )
 
 
+def origin(url: str) -> tuple[str, str, str]:
+    """Scheme, host and port of an http or https URL."""
+    scheme, _, rest = url.lower().partition("://")
+    for end in "/?#":
+        rest = rest.partition(end)[0]
+    host, colon, port = rest.rpartition("@")[2].rpartition(":")
+    if not colon or (port and not port.isdigit()):  # no port, or a piece of an IPv6 address
+        host, port = host + colon + port, ""
+    return scheme, host, port.lstrip("0") or {"https": "443", "http": "80"}.get(scheme, "")
+
+
 def proxy_for(url: str, proxy: str | None) -> tuple[str, str]:
     """The proxy for a URL ("" for none) and the hosts that go without: argument, then environment.
 

@@ -139,6 +139,11 @@ def _masked(name: str, value: str) -> str:
     return "***" if any(word in name.lower() for word in _SECRET_WORDS) else value
 
 
+def is_secret(name: str, value: str) -> bool:
+    """The header carries a key, as its name or its value says."""
+    return _masked(name, value) != value
+
+
 def without_password(url: str) -> str:
     """A URL as it may be shown: user information is left out."""
     scheme, separator, rest = url.partition("://")

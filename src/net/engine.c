@@ -229,6 +229,8 @@ static void run_command(mill_engine *engine, mill_stream *stream, unsigned comma
   }
   if (commands & MILL__COMMAND_CANCEL)
     mill__transfer_cancel(stream);
+  else if (commands & MILL__COMMAND_RESTART)
+    mill__transfer_restart(stream);
   else if (commands & MILL__COMMAND_RESUME)
     mill__transfer_resume(stream);
 }

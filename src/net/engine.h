@@ -20,8 +20,14 @@
 #define MILL__ENGINE_KEEPALIVE_MS 5000 /* an unused connection lives no longer */
 #define MILL__ENGINE_DRAIN_MS 250      /* after the terminator, for the rest of the body */
 #define MILL__ENGINE_DRAIN_BYTES 65536
+#define MILL__ENGINE_ANSWER_MS 10000 /* for the body of an answer that is no stream */
 
-enum { MILL__COMMAND_START = 1, MILL__COMMAND_CANCEL = 2, MILL__COMMAND_RESUME = 4 };
+enum {
+  MILL__COMMAND_START = 1,
+  MILL__COMMAND_CANCEL = 2,
+  MILL__COMMAND_RESUME = 4,
+  MILL__COMMAND_RESTART = 8
+};
 
 struct mill_engine {
   /* immutable */

@@ -14,8 +14,9 @@
 #include "net/retry.h"
 
 #define UPLOAD_BUFFER_BYTES                                                                        \
-  16384L                      /* the least that libcurl takes; its default is 64 KiB a transfer */
-#define TOO_LARGE 100         /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
+  16384L              /* the least that libcurl takes; its default is 64 KiB a transfer */
+#define TOO_LARGE 100 /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
+#define LAST_EVENT_ID "Last-Event-ID"
 #define NO_LIMIT_MS 86400000L /* our own clocks are in charge */
 
 /* ---- callbacks: on the loop, from inside libcurl --------------------------------------------- */
@@ -29,6 +30,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     return CURL_SOCKET_BAD;
   }
   stream->transfer.http.opened = true;
+  stream->transfer.http.fd = fd;
   mill__transfer_on_socket(stream);
   return fd;
 }
@@ -41,14 +43,34 @@ static int on_close_socket(void *user, curl_socket_t fd) {
 }
 
 /*
+ * libcurl tells of an answer when its first line is whole. Whether a connection broke inside that
+ * line, the socket's count of bytes says; not under TLS, which has bytes of its own.
+ */
+static void count_from_here(struct mill__http *http, const char *proxy) {
+  const char *url = "";
+  curl_easy_getinfo(http->easy, CURLINFO_EFFECTIVE_URL, &url);
+  if (!strncasecmp(url, "https:", 6) || (proxy && !strncasecmp(proxy, "https:", 6)))
+    http->fd = -1;
+  if (http->fd >= 0)
+    http->received = mill__loop_received(http->fd);
+}
+
+/* The request's connection is closed. */
+static void count_to_here(mill_stream *stream) {
+  struct mill__http *http = &stream->transfer.http;
+  const struct mill__loop *loop = &stream->engine->loop;
+  if (http->fd >= 0 && (size_t)http->fd < loop->n_slots)
+    http->begun |= loop->slots[http->fd].received > http->received;
+  http->fd = -1;
+}
+
+/*
  * The server has closed the kept connection that the request is about to go out on. Some versions
  * of libcurl look no more than once a second.
  */
-static bool is_dead(CURL *easy) {
-  curl_socket_t fd = CURL_SOCKET_BAD;
-  curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd);
+static bool is_dead(int fd) {
   struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
-  return fd != CURL_SOCKET_BAD && poll(&pollfd, 1, 0) == 1;
+  return fd >= 0 && poll(&pollfd, 1, 0) == 1;
 }
 
 /*
@@ -58,18 +80,22 @@ static bool is_dead(CURL *easy) {
  */
 static int on_request(void *user, char *remote_ip, char *local_ip, int remote_port,
                       int local_port) {
-  (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+  (void)remote_ip, (void)local_ip;
   mill_stream *stream = user;
   struct mill__http *http = &stream->transfer.http;
   if (http->sent) {
+    count_to_here(stream); /* before another connection gets its number */
     http->replay = true;
     return CURL_PREREQFUNC_ABORT;
   }
-  if (!http->opened && is_dead(http->easy)) {
+  /* libcurl has no socket to tell before the exchange is over. */
+  http->fd = mill__loop_find(&stream->engine->loop, http->fd, local_port, remote_port);
+  if (!http->opened && is_dead(http->fd)) {
     http->dead = true;
     return CURL_PREREQFUNC_ABORT;
   }
   http->sent = true;
+  count_from_here(http, stream->request.set.proxy);
   mill__transfer_on_sent(stream);
   return CURL_PREREQFUNC_OK;
 }
@@ -144,37 +170,46 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   SET(options, CURLOPT_PIPEWAIT, on ? 1L : 0L);
 }
 
-static void set_request(struct options *options, const mill_request *set) {
-  SET(options, CURLOPT_URL, set->url);
-  if (set->body || !strcmp(set->method, "POST")) {
+static void set_request(struct options *options, const mill_request *set,
+                        const struct mill__redirect *redirect) {
+  const char *method = redirect->as_get ? "GET" : set->method;
+  const char *body = redirect->as_get ? NULL : set->body;
+  SET(options, CURLOPT_URL, redirect->url ? redirect->url : set->url);
+  if (body || !strcmp(method, "POST")) {
     SET(options, CURLOPT_POST, 1L);
-    SET(options, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)set->body_len);
-    SET(options, CURLOPT_POSTFIELDS, set->body ? (const char *)set->body : "");
-  } else if (!strcmp(set->method, "HEAD")) {
+    SET(options, CURLOPT_POSTFIELDSIZE_LARGE, body ? (curl_off_t)set->body_len : 0);
+    SET(options, CURLOPT_POSTFIELDS, body ? body : "");
+  } else if (!strcmp(method, "HEAD")) {
     SET(options, CURLOPT_NOBODY, 1L);
   }
-  if (strcmp(set->method, "GET") != 0 || set->body)
-    SET(options, CURLOPT_CUSTOMREQUEST, set->method);
+  if (strcmp(method, "GET") != 0 || body)
+    SET(options, CURLOPT_CUSTOMREQUEST, method);
   if (set->compression)
     SET(options, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
 }
 
-static void set_way(struct options *options, const mill_request *set) {
+static void set_way(struct options *options, const mill_request *set, bool foreign) {
   if (set->proxy) {
     SET(options, CURLOPT_PROXY, set->proxy);
     SET(options, CURLOPT_NOPROXY, set->no_proxy ? set->no_proxy : "");
   }
   if (set->unix_socket)
     SET(options, CURLOPT_UNIX_SOCKET_PATH, set->unix_socket);
+  SET(options, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  SET(options, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   SET(options, CURLOPT_SSL_VERIFYPEER, set->insecure ? 0L : 1L);
   SET(options, CURLOPT_SSL_VERIFYHOST, set->insecure ? 0L : 2L);
+  SET(options, CURLOPT_PROXY_SSL_VERIFYPEER, set->insecure ? 0L : 1L);
+  SET(options, CURLOPT_PROXY_SSL_VERIFYHOST, set->insecure ? 0L : 2L);
   if (set->ca_file || set->ca_dir) {
     SET(options, CURLOPT_CAINFO, set->ca_file);
     SET(options, CURLOPT_CAPATH, set->ca_dir);
+    SET(options, CURLOPT_PROXY_CAINFO, set->ca_file);
+    SET(options, CURLOPT_PROXY_CAPATH, set->ca_dir);
   }
-  if (set->cert_file)
+  if (set->cert_file && !foreign)
     SET(options, CURLOPT_SSLCERT, set->cert_file);
-  if (set->key_file)
+  if (set->key_file && !foreign)
     SET(options, CURLOPT_SSLKEY, set->key_file);
 }
 
@@ -185,6 +220,13 @@ static bool has_header(const mill_request *set, const char *name) {
   return false;
 }
 
+static bool append_line(struct curl_slist **list, const char *line) {
+  struct curl_slist *longer = curl_slist_append(*list, line);
+  if (longer)
+    *list = longer;
+  return longer;
+}
+
 static bool add_header(struct curl_slist **list, const char *name, const char *value) {
   size_t size = strlen(name) + strlen(value) + 3;
   char *line = mill__malloc(size);
@@ -192,26 +234,52 @@ static bool add_header(struct curl_slist **list, const char *name, const char *v
     return false;
   /* "Name;" is how libcurl is told to send a header without a value. */
   snprintf(line, size, *value ? "%s: %s" : "%s;", name, value);
-  struct curl_slist *longer = curl_slist_append(*list, line);
+  bool ok = append_line(list, line);
   mill__free(line);
-  if (longer)
-    *list = longer;
-  return longer != NULL;
+  return ok;
+}
+
+/* What an event source says beside the caller's headers. */
+static bool add_source_headers(struct curl_slist **list, const mill_stream *stream) {
+  const mill_request *set = &stream->request.set;
+  bool has_body = set->body && !stream->transfer.source.redirect.as_get;
+  struct mill__buf id;
+  mill__buf_init(&id, SIZE_MAX);
+  bool ok = !mill__source_last_event_id(&stream->transfer.source, &id);
+  if (ok && id.len)
+    ok = add_header(list, LAST_EVENT_ID, id.ptr);
+  mill__buf_fini(&id);
+  if (ok && !has_header(set, "Cache-Control"))
+    ok = add_header(list, "Cache-Control", "no-cache"); /* Fetch, of the mode "no-store" */
+  /* Nobody but the caller knows what the body is; libcurl would take it for a form's. */
+  if (ok && has_body && !has_header(set, "Content-Type"))
+    ok = append_line(list, "Content-Type:");
+  return ok;
+}
+
+/* The caller's header goes out as it is. */
+static bool is_sent(const mill_stream *stream, const char *name) {
+  const struct mill__source *source = &stream->transfer.source;
+  return mill__redirect_keeps(&source->redirect, name) &&
+         !(source->last_id.len && !strcasecmp(name, LAST_EVENT_ID));
 }
 
 static bool make_headers(mill_stream *stream) {
   const mill_request *set = &stream->request.set;
+  struct curl_slist *list = NULL;
   /* "Expect:" without a value takes libcurl's own 100-continue away, which stalls large bodies. */
-  struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-  bool ok = list != NULL;
+  bool ok = append_line(&list, "Expect:");
   if (ok && !has_header(set, "Accept"))
     ok = add_header(&list, "Accept", stream->request.dialect->content_types[0]);
   if (ok && !has_header(set, "User-Agent"))
     ok = add_header(&list, "User-Agent", "millstream/" MILL_VERSION);
-  if (ok && set->body && !has_header(set, "Content-Type"))
+  if (ok && set->events)
+    ok = add_source_headers(&list, stream);
+  else if (ok && set->body && !has_header(set, "Content-Type"))
     ok = add_header(&list, "Content-Type", "application/json");
   for (size_t i = 0; ok && i < set->n_headers; i++)
-    ok = add_header(&list, set->headers[i].name, set->headers[i].value);
+    if (is_sent(stream, set->headers[i].name))
+      ok = add_header(&list, set->headers[i].name, set->headers[i].value);
   stream->transfer.http.headers = list;
   return ok;
 }
@@ -221,15 +289,16 @@ static void release(struct mill__http *http) {
     curl_easy_cleanup(http->easy);
   curl_slist_free_all(http->headers);
   mill__free(http->text);
-  *http = (struct mill__http){.easy = NULL};
+  *http = (struct mill__http){.fd = -1};
 }
 
 int mill__http_start(mill_stream *stream) {
   struct mill__http *http = &stream->transfer.http;
+  const struct mill__redirect *redirect = &stream->transfer.source.redirect;
   int result = mill__engine_open(stream->engine);
   if (result)
     return result;
-  *http = (struct mill__http){.text = mill__calloc(1, CURL_ERROR_SIZE)};
+  *http = (struct mill__http){.fd = -1, .text = mill__calloc(1, CURL_ERROR_SIZE)};
   struct options options = {curl_easy_init(), CURLE_OK};
   http->easy = options.easy;
   if (!http->text || !http->easy || !make_headers(stream)) {
@@ -238,8 +307,8 @@ int mill__http_start(mill_stream *stream) {
   }
   set_callbacks(&options, stream);
   set_behaviour(&options, stream);
-  set_request(&options, &stream->request.set);
-  set_way(&options, &stream->request.set);
+  set_request(&options, &stream->request.set, redirect);
+  set_way(&options, &stream->request.set, redirect->foreign);
   SET(&options, CURLOPT_HTTPHEADER, http->headers);
   if (options.result || curl_multi_add_handle(stream->engine->multi, http->easy)) {
     release(http);
@@ -261,6 +330,79 @@ int mill__http_resume(mill_stream *stream) {
   CURLcode code = curl_easy_pause(stream->transfer.http.easy, CURLPAUSE_CONT);
   /* No connection any more: the exchange is over, and its result on its way to the engine. */
   return code == CURLE_BAD_FUNCTION_ARGUMENT ? CURLE_OK : code;
+}
+
+/* ---- URLs ------------------------------------------------------------------------------------ */
+
+static bool same_part(CURLU *a, CURLU *b, CURLUPart part) {
+  char *one = NULL, *other = NULL;
+  bool same = !curl_url_get(a, part, &one, CURLU_DEFAULT_PORT) &&
+              !curl_url_get(b, part, &other, CURLU_DEFAULT_PORT) && !strcasecmp(one, other);
+  curl_free(one);
+  curl_free(other);
+  return same;
+}
+
+static bool same_origin(CURLU *a, CURLU *b) {
+  return same_part(a, b, CURLUPART_SCHEME) && same_part(a, b, CURLUPART_HOST) &&
+         same_part(a, b, CURLUPART_PORT);
+}
+
+static bool is_web(CURLU *url) {
+  char *scheme = NULL;
+  bool web = !curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) &&
+             (!strcasecmp(scheme, "http") || !strcasecmp(scheme, "https"));
+  curl_free(scheme);
+  return web;
+}
+
+/* What a URL says of the user, who is no other's to name, becomes that of `from`; NULL: of nobody. */
+static bool set_user(CURLU *url, CURLU *from) {
+  static const CURLUPart parts[] = {CURLUPART_USER, CURLUPART_PASSWORD};
+  bool ok = true;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    char *text = NULL;
+    if (from)
+      curl_url_get(from, parts[i], &text, 0);
+    ok = ok && !curl_url_set(url, parts[i], text, 0);
+    curl_free(text);
+  }
+  return ok;
+}
+
+static int copy_url(CURLU *url, char **ret_url) {
+  char *text = NULL, *copy = NULL;
+  CURLUcode code = curl_url_get(url, CURLUPART_URL, &text, 0);
+  if (!code)
+    copy = mill__strdup(text);
+  curl_free(text);
+  if (!copy)
+    return code && code != CURLUE_OUT_OF_MEMORY ? MILL_E_ARG : MILL_E_NOMEM;
+  *ret_url = copy;
+  return MILL_OK;
+}
+
+int mill__http_resolve_url(const char *current, mill_slice location, bool foreign, char **ret_url,
+                           bool *ret_same_origin) {
+  CURLU *from = curl_url(), *to = curl_url();
+  char *text = mill__strndup(location.ptr, location.len);
+  int result = from && to && text ? MILL_OK : MILL_E_NOMEM;
+  if (!result && (curl_url_set(from, CURLUPART_URL, current, 0) ||
+                  curl_url_set(to, CURLUPART_URL, current, 0) ||
+                  curl_url_set(to, CURLUPART_URL, text, CURLU_URLENCODE | CURLU_ALLOW_SPACE) ||
+                  curl_url_set(to, CURLUPART_FRAGMENT, NULL, 0) || !is_web(to)))
+    result = MILL_E_ARG;
+  bool same = !result && same_origin(from, to);
+  if (!result && !set_user(to, same && !foreign ? from : NULL))
+    result = MILL_E_NOMEM;
+  if (!result)
+    result = copy_url(to, ret_url);
+  if (!result)
+    *ret_same_origin = same;
+  mill__free(text);
+  curl_url_cleanup(from);
+  curl_url_cleanup(to);
+  return result;
 }
 
 /* ---- what became of it ----------------------------------------------------------------------- */
@@ -328,10 +470,14 @@ static void outcome_of_answer(mill_stream *stream, mill_error *error) {
   if (head->status == 407) {
     mill__error_set(error, MILL_E_CONNECT, "no connection: " PROXY_ADVICE " (status 407)");
     mill__error_set_kind(error, "proxy", 5);
+    error->permanent = true;
     error->status = head->status;
     describe_answer(stream, error);
   } else if (head->status >= 400 && is_error) {
     set_provider_error(stream, error, MILL_E_STATUS, head->status, &said);
+  } else if (stream->request.set.events &&
+             (head->status == 204 || mill__redirect_is(head->status))) {
+    ; /* source.c knows what that means */
   } else if (head->status >= 300) {
     mill_slice location = mill__response_field(head, "Location");
     if (head->status < 400)
@@ -347,6 +493,11 @@ static void outcome_of_answer(mill_stream *stream, mill_error *error) {
     describe_answer(stream, error);
   } else if (is_error) {
     set_provider_error(stream, error, MILL_E_PROVIDER, said.status, &said);
+  } else if (stream->request.set.events && head->status != 200) {
+    mill__error_set(error, MILL_E_PROTOCOL,
+                    "the server answered %d: an event stream begins with status 200", head->status);
+    error->status = head->status;
+    describe_answer(stream, error);
   } else {
     mill__error_set(error, MILL_E_PROTOCOL,
                     "the server answered %d with %.*s, not with a stream (%s): check that the "
@@ -382,6 +533,29 @@ static const struct connect_failure CONNECT_FAILURES[] = {
     {CURLE_OPERATION_TIMEDOUT, "timeout", "the network did not answer in time"},
 };
 
+static bool is_refused_by_socks(CURL *easy) {
+  long reason = CURLPX_OK;
+  curl_easy_getinfo(easy, CURLINFO_PROXY_ERROR, &reason);
+  return reason == CURLPX_NO_AUTH || reason == CURLPX_USER_REJECTED;
+}
+
+/* The same settings would fail the same way again. */
+static bool is_permanent(CURL *easy, CURLcode code, long tunnel_status) {
+  switch (code) {
+  case CURLE_URL_MALFORMAT:
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+  case CURLE_SSL_ISSUER_ERROR:
+    return true;
+  case CURLE_PROXY:
+    return is_refused_by_socks(easy);
+  default:
+    return tunnel_status >= 300 && !mill__retry_status((int)tunnel_status);
+  }
+}
+
 void mill__http_no_descriptor(mill_error *ret_error) {
   mill__error_set(ret_error, MILL_E_CONNECT,
                   "no connection: no file descriptor is left for a socket; "
@@ -413,19 +587,28 @@ static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error
   mill__error_set(error, MILL_E_CONNECT, "no connection: %s (%s)", failure.advice,
                   said && *said ? said : curl_easy_strerror(code));
   mill__error_set_kind(error, failure.kind, strlen(failure.kind));
+  error->permanent = is_permanent(stream->transfer.http.easy, code, tunnel_status);
 }
 
-/* The request went out and no line of an answer came back. */
+/* The request went out and no whole line of an answer came back. */
 static void outcome_of_silence(mill_stream *stream, CURLcode code, mill_error *error) {
+  count_to_here(stream);
   if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
     mill__error_set(error, MILL_E_PROTOCOL, "the server's answer is not HTTP/1.1 or HTTP/2 (%s)",
                     stream->transfer.http.text);
+    return;
+  }
+  if (stream->transfer.http.begun) {
+    mill__error_set(error, MILL_E_INTERRUPTED,
+                    "the connection broke inside the first line of the answer");
     return;
   }
   mill__error_set(error, MILL_E_CONNECT, "the server closed the connection before it answered%s",
                   stream->transfer.http.replay ? " (a kept connection turned out dead)" : "");
   mill__error_set_kind(error, "closed", 6);
 }
+
+#define HEADERS_TOO_LARGE "the headers are larger, or more, than libcurl takes"
 
 /* The exchange broke off while or after the head came. */
 static void outcome_of_break(mill_stream *stream, CURLcode code, mill_error *error) {
@@ -439,7 +622,11 @@ static void outcome_of_break(mill_stream *stream, CURLcode code, mill_error *err
   case CURLE_OUT_OF_MEMORY:
     mill__error_set(error, MILL_E_NOMEM, "out of memory in libcurl");
     return;
-  case CURLE_RECV_ERROR: /* libcurl has no code of its own for a bad chunk */
+  case CURLE_RECV_ERROR: /* libcurl has no code of their own for these */
+    if (strstr(said, "Too large response headers")) {
+      mill__error_set(error, MILL_E_LIMIT, HEADERS_TOO_LARGE);
+      return;
+    }
     if (strstr(said, "chunk") || strstr(said, "hexadecimal")) {
       mill__error_set(error, MILL_E_PROTOCOL, "the answer's chunked encoding is broken (%s)", said);
       return;
@@ -455,6 +642,16 @@ static void outcome_of_break(mill_stream *stream, CURLcode code, mill_error *err
                          : "the server closed it");
 }
 
+/*
+ * An event source may end anywhere, and an event that is not whole is none. But libcurl does not tell
+ * that a compressed body was cut: one that ends inside an event was.
+ */
+static void outcome_of_source(mill_stream *stream, int result, mill_error *error) {
+  mill_slice encoding = mill__response_field(head_of(stream), "Content-Encoding");
+  if (result == MILL_E_INTERRUPTED && encoding.len)
+    mill__error_set(error, result, "the compressed answer ended inside an event");
+}
+
 static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *error) {
   struct mill__decoder *decoder = stream->transfer.decoder;
   const struct mill__provider_error *said = mill__decoder_provider_error(decoder);
@@ -462,13 +659,17 @@ static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *er
     set_provider_error(stream, error, MILL_E_PROVIDER, said->status, said);
     return;
   }
-  if (mill__decoder_complete(decoder))
+  if (mill__decoder_complete(decoder) && code != CURLE_BAD_CONTENT_ENCODING)
     return;
   if (code) {
     outcome_of_break(stream, code, error);
     return;
   }
   int result = mill__decoder_finish(decoder);
+  if (stream->request.set.events) {
+    outcome_of_source(stream, result, error);
+    return;
+  }
   if (result == MILL_E_PROVIDER)
     set_provider_error(stream, error, result, said->status, said);
   else if (result == MILL_E_INTERRUPTED)
@@ -497,7 +698,7 @@ void mill__http_outcome(mill_stream *stream, int curl_code, mill_error *ret_erro
     outcome_of_silence(stream, code, ret_error);
   } else if (!head->complete) {
     if (code == CURLE_OUT_OF_MEMORY || (int)code == TOO_LARGE) /* 7.88, later */
-      mill__error_set(ret_error, MILL_E_LIMIT, "a header is larger than libcurl takes");
+      mill__error_set(ret_error, MILL_E_LIMIT, HEADERS_TOO_LARGE);
     else
       outcome_of_break(stream, code, ret_error);
   } else {

@@ -8,20 +8,30 @@
 #ifndef MILL_NET_HTTP_H
 #define MILL_NET_HTTP_H
 
-#include "millstream/millstream.h"
+#include "base/buf.h"
 
 struct mill__http {
-  void *easy;       /* CURL; NULL: no exchange is on */
-  void *headers;    /* curl_slist */
-  char *text;       /* libcurl's error message */
-  bool sent;        /* the request went out */
-  bool replay;      /* libcurl wanted to send it a second time and was stopped */
-  bool opened;      /* a socket was opened for it: the connection is not a kept one */
-  bool dead;        /* the kept connection was closed before anything was sent */
-  int socket_errno; /* why a socket could not be opened; 0: none failed */
-  bool answered;    /* a first line of an answer came */
+  void *easy;        /* CURL; NULL: no exchange is on */
+  void *headers;     /* curl_slist */
+  char *text;        /* libcurl's error message */
+  bool sent;         /* the request went out */
+  bool replay;       /* libcurl wanted to send it a second time and was stopped */
+  bool opened;       /* a socket was opened for it: the connection is not a kept one */
+  bool dead;         /* the kept connection was closed before anything was sent */
+  int fd;            /* the request's connection, where `received` is known; else -1 */
+  uint64_t received; /* bytes that had come over it before the request */
+  bool begun;        /* part of an answer came, if only of its first line */
+  int socket_errno;  /* why a socket could not be opened; 0: none failed */
+  bool answered;     /* a first line of an answer came */
 };
 
+/*
+ * `location` (a URL or a part of one) as it stands in an answer from `current`: without a fragment,
+ * and with the user information of `current` where that is of the same origin and not `foreign`.
+ * MILL_E_ARG: it is no http or https URL. The caller frees `ret_url`.
+ */
+int mill__http_resolve_url(const char *current, mill_slice location, bool foreign, char **ret_url,
+                           bool *ret_same_origin);
 /* The error of MILL_E_SYSTEM from mill__http_start, and of a socket that cannot be opened. */
 void mill__http_no_descriptor(mill_error *ret_error);
 /* Set up the exchange and give it to the engine's multi handle. */

@@ -21,8 +21,10 @@ struct mill__loop_event {
 
 struct mill__loop_slot {
   uint32_t generation;
-  uint8_t watched; /* MILL__LOOP_*, or-ed */
-  bool open;       /* a socket that we opened */
+  uint8_t watched;   /* MILL__LOOP_*, or-ed */
+  bool open;         /* a socket that we opened */
+  uint16_t port;     /* its own; 0: not known yet */
+  uint64_t received; /* mill__loop_received of the last socket of ours that was closed */
 };
 
 struct mill__loop {
@@ -39,6 +41,10 @@ void mill__loop_wake(struct mill__loop *loop);
 int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protocol);
 /* Close a descriptor; no event of it is reported after this. */
 void mill__loop_close(struct mill__loop *loop, int fd);
+/* The socket of ours with these ports; -1: none. It is looked at first where `likely` is not -1. */
+int mill__loop_find(struct mill__loop *loop, int likely, int port, int peer_port);
+/* Bytes that came over a TCP socket since it was opened; 0 where the system does not tell. */
+uint64_t mill__loop_received(int fd);
 /* Report `what` of this descriptor; 0: nothing any more. */
 int mill__loop_watch(struct mill__loop *loop, int fd, unsigned what);
 /* Wait (-1: for ever) and write up to `n` events; wake-ups are swallowed. Returns how many. */

@@ -1,5 +1,7 @@
 /* The poller on Linux: epoll, level-triggered, with an eventfd to wake it; see loop.h. */
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -10,6 +12,7 @@
 #include "net/loop.h"
 
 #define EVENTS_AT_ONCE 256
+#define TCP_STATE_ESTABLISHED 1 /* in tcpi_state; the headers that name it exclude each other */
 
 int mill__loop_init(struct mill__loop *loop) {
   *loop = (struct mill__loop){.poll_fd = -1, .wake_fd = -1};
@@ -64,9 +67,62 @@ int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protoco
     errno = ENOMEM;
     return -1;
   }
-  loop->slots[fd] =
-      (struct mill__loop_slot){.generation = loop->slots[fd].generation + 1, .open = true};
+  loop->slots[fd].generation++;
+  loop->slots[fd].watched = 0;
+  loop->slots[fd].open = true;
+  loop->slots[fd].port = 0;
   return fd;
+}
+
+static int port_in(const struct sockaddr_storage *address) {
+  if (address->ss_family == AF_INET)
+    return ntohs(((const struct sockaddr_in *)address)->sin_port);
+  if (address->ss_family == AF_INET6)
+    return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+  return 0;
+}
+
+static int port_of(int fd) {
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+  socklen_t size = sizeof address;
+  getsockname(fd, (struct sockaddr *)&address, &size);
+  return port_in(&address);
+}
+
+static int peer_port_of(int fd) {
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+  socklen_t size = sizeof address;
+  getpeername(fd, (struct sockaddr *)&address, &size);
+  return port_in(&address);
+}
+
+static bool has_ports(struct mill__loop_slot *slot, int fd, int port, int peer_port) {
+  if (slot->open && !slot->port)
+    slot->port = (uint16_t)port_of(fd);
+  return slot->open && slot->port == port && peer_port_of(fd) == peer_port;
+}
+
+int mill__loop_find(struct mill__loop *loop, int likely, int port, int peer_port) {
+  if (port <= 0) /* a Unix socket */
+    return -1;
+  if (likely >= 0 && has_ports(&loop->slots[likely], likely, port, peer_port))
+    return likely;
+  for (int fd = 0; (size_t)fd < loop->n_slots; fd++)
+    if (has_ports(&loop->slots[fd], fd, port, peer_port))
+      return fd;
+  return -1;
+}
+
+/*
+ * The kernel counts a FIN as a byte. A connection that was reset does not tell whether one came
+ * before, so that there a single byte counts as none.
+ */
+uint64_t mill__loop_received(int fd) {
+  struct tcp_info info = {.tcpi_state = 0};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || !info.tcpi_bytes_received)
+    return 0;
+  return info.tcpi_bytes_received - (info.tcpi_state != TCP_STATE_ESTABLISHED);
 }
 
 /* ENOENT and EBADF are normal here: libcurl may have closed the descriptor before. */
@@ -80,6 +136,8 @@ static void forget(struct mill__loop *loop, int fd) {
 void mill__loop_close(struct mill__loop *loop, int fd) {
   if ((size_t)fd < loop->n_slots) {
     forget(loop, fd);
+    if (loop->slots[fd].open)
+      loop->slots[fd].received = mill__loop_received(fd);
     loop->slots[fd].open = false;
   }
   close(fd);

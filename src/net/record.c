@@ -1,10 +1,14 @@
-/* The layout of a queue record: a header, the event's strings, then each delta with its strings. */
+/*
+ * The layout of a queue record. Of an event: a header, the event's strings, then each delta with its
+ * strings. Of a note: the note, then its strings, which it points to.
+ */
 #include "net/record.h"
 
 #include <stdalign.h>
 #include <string.h>
 
 struct event_header {
+  enum mill__record_kind kind; /* first, as in a note */
   uint64_t number;
   size_t data_len, type_len, id_len;
   size_t meta_id_len, model_len, role_len;
@@ -37,6 +41,55 @@ static size_t delta_bytes(const struct mill__delta *delta) {
     size += sizeof(struct usage_header) + delta->usage.raw.len;
   return padded(size);
 }
+
+/* ---- notes ----------------------------------------------------------------------------------- */
+
+enum mill__record_kind mill__record_kind(const void *record) {
+  enum mill__record_kind kind;
+  memcpy(&kind, record, sizeof kind);
+  return kind;
+}
+
+static size_t text_bytes(const char *text) {
+  return text ? strlen(text) + 1 : 0;
+}
+
+static size_t body_bytes(const mill_error *error) {
+  return error->body ? error->body_len + 1 : 0;
+}
+
+/* Copies the bytes to `*at` and gives their place there; NULL stays NULL. */
+static char *move_bytes(char **at, const char *bytes, size_t len) {
+  char *place = bytes ? *at : NULL;
+  if (len)
+    memcpy(*at, bytes, len);
+  *at += len;
+  return place;
+}
+
+int mill__record_put_note(struct mill__queue *queue, const struct mill__note *note) {
+  const mill_error *error = &note->error;
+  size_t size = sizeof *note + note->text.len + text_bytes(error->text) + text_bytes(error->kind) +
+                text_bytes(error->request_id) + body_bytes(error);
+  struct mill__note *copy = mill__queue_reserve(queue, size);
+  if (!copy)
+    return MILL_E_NOMEM;
+  char *at = (char *)(copy + 1);
+  *copy = *note;
+  copy->text.ptr = move_bytes(&at, note->text.ptr, note->text.len);
+  copy->error.text = move_bytes(&at, error->text, text_bytes(error->text));
+  copy->error.kind = move_bytes(&at, error->kind, text_bytes(error->kind));
+  copy->error.request_id = move_bytes(&at, error->request_id, text_bytes(error->request_id));
+  copy->error.body = move_bytes(&at, error->body, body_bytes(error));
+  mill__queue_commit(queue);
+  return MILL_OK;
+}
+
+const struct mill__note *mill__record_note(const void *record) {
+  return record;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static char *put_bytes(char *at, const void *bytes, size_t len) {
   if (len)
@@ -88,6 +141,7 @@ int mill__record_put(struct mill__queue *queue, const mill_event *event,
                      const struct mill__meta *meta, const struct mill__delta *deltas,
                      size_t n_deltas) {
   struct event_header header = {
+      .kind = MILL__RECORD_EVENT,
       .number = event->number,
       .data_len = event->data.len,
       .type_len = is_default_type(event->type) ? 0 : event->type.len,

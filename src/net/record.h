@@ -1,5 +1,6 @@
 /*
- * One decoded event as a record of the queue: written by the engine, read in place by the consumer.
+ * A record of the queue, written by the engine, read in place by the consumer: a decoded event, or
+ * a note of what happened to an event source.
  * Thread: encode: the loop; the rest: the consumer. Limits: none of its own.
  */
 #ifndef MILL_NET_RECORD_H
@@ -7,6 +8,33 @@
 
 #include "base/queue.h"
 #include "provider/decoder.h"
+
+enum mill__record_kind {
+  MILL__RECORD_EVENT,
+  MILL__RECORD_COMMENT, /* text */
+  MILL__RECORD_OPENED,
+  MILL__RECORD_LOST,  /* error */
+  MILL__RECORD_ID,    /* text: the last event id, where no event tells it */
+  MILL__RECORD_RETRY, /* number: milliseconds */
+};
+
+/* Of any record. */
+enum mill__record_kind mill__record_kind(const void *record);
+
+/* ---- notes: everything is valid as long as the record --------------------------------------- */
+
+struct mill__note {
+  enum mill__record_kind kind;
+  uint64_t number;
+  mill_slice text;
+  mill_error error;
+};
+
+/* Put a copy into the queue. MILL_E_NOMEM. */
+int mill__record_put_note(struct mill__queue *queue, const struct mill__note *note);
+const struct mill__note *mill__record_note(const void *record);
+
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* Put the event with its deltas into the queue. MILL_E_NOMEM. */
 int mill__record_put(struct mill__queue *queue, const mill_event *event,

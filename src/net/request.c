@@ -23,6 +23,11 @@ void mill_request_init(mill_request *request) {
   };
 }
 
+void mill_event_source_init(mill_event_source *source) {
+  *source = (mill_event_source){
+      .reconnect = true, .initial_retry_ms = 3000, .max_retry_ms = 30000, .max_redirects = 10};
+}
+
 /* ---- checks ---------------------------------------------------------------------------------- */
 
 static bool has_control(const char *text) {
@@ -98,6 +103,14 @@ static const char *check_numbers(const mill_request *request) {
   return NULL;
 }
 
+static const char *check_source(const mill_event_source *source) {
+  if (source->initial_retry_ms < 0 || source->max_retry_ms < 0)
+    return "events: a time to retry after must not be negative";
+  if (source->last_event_id && strpbrk(source->last_event_id, "\r\n"))
+    return "last_event_id: has a line break";
+  return NULL;
+}
+
 static const char *check(const mill_request *request) {
   const char *why = check_url(request->url);
   if (!why && (!request->method || !is_token(request->method)))
@@ -112,6 +125,8 @@ static const char *check(const mill_request *request) {
     why = "format: is not one of mill_formats()";
   if (!why && request->proxy && has_control(request->proxy))
     why = "proxy: has a control character";
+  if (!why && request->events)
+    why = check_source(request->events);
   return why;
 }
 
@@ -137,7 +152,9 @@ static const char *pack_text(struct packer *packer, const char *text) {
   return pack(packer, text, text ? strlen(text) + 1 : 0);
 }
 
-static void pack_request(struct packer *packer, const mill_request *from, mill_request *to) {
+static void pack_request(struct packer *packer, const mill_request *from,
+                         struct mill__request *request) {
+  mill_request *to = &request->set;
   /* The array first: the block's beginning is aligned for it. */
   mill_header *headers = pack(packer, from->headers, from->n_headers * sizeof *from->headers);
   for (size_t i = 0; i < from->n_headers; i++) {
@@ -159,6 +176,11 @@ static void pack_request(struct packer *packer, const mill_request *from, mill_r
   to->ca_dir = pack_text(packer, from->ca_dir);
   to->cert_file = pack_text(packer, from->cert_file);
   to->key_file = pack_text(packer, from->key_file);
+  if (from->events) {
+    request->source = *from->events;
+    request->source.last_event_id = pack_text(packer, from->events->last_event_id);
+    to->events = &request->source;
+  }
 }
 
 /* "host:port" of a URL in `ret_host`; false where the host is an address or too long for a name. */
@@ -186,15 +208,19 @@ static bool host_and_port(const char *url, char *ret_host, size_t size) {
   return !numeric;
 }
 
-/* The name that this request makes libcurl look up: the proxy's where there is one. */
-static int make_lookup_key(struct mill__request *request) {
-  const mill_request *set = &request->set;
+int mill__request_lookup_key(const mill_request *set, const char *url, char **ret_key) {
   char host[HOST_BYTES];
-  const char *url = set->proxy && *set->proxy ? set->proxy : set->url;
-  if (set->unix_socket || !host_and_port(url, host, sizeof host))
+  if (set->proxy && *set->proxy)
+    url = set->proxy; /* its name is the one that counts */
+  if (set->unix_socket || !host_and_port(url, host, sizeof host)) {
+    *ret_key = NULL;
     return MILL_OK;
-  request->lookup_key = mill__strdup(host);
-  return request->lookup_key ? MILL_OK : MILL_E_NOMEM;
+  }
+  char *key = mill__strdup(host);
+  if (!key)
+    return MILL_E_NOMEM;
+  *ret_key = key;
+  return MILL_OK;
 }
 
 int mill__request_init(struct mill__request *request, const mill_request *from,
@@ -207,15 +233,15 @@ int mill__request_init(struct mill__request *request, const mill_request *from,
     return MILL_E_ARG;
   }
   struct packer packer = {NULL, 0};
-  pack_request(&packer, from, &request->set);
+  pack_request(&packer, from, request);
   request->block = mill__malloc(packer.used);
   if (!request->block)
     return MILL_E_NOMEM;
   packer = (struct packer){request->block, 0};
-  pack_request(&packer, from, &request->set);
-  request->dialect = mill__dialect_find(from->format);
+  pack_request(&packer, from, request);
+  request->dialect = from->events ? &mill__events : mill__dialect_find(from->format);
   request->set.stats = mill_stats_ref(from->stats);
-  int result = make_lookup_key(request);
+  int result = mill__request_lookup_key(&request->set, request->set.url, &request->lookup_key);
   if (result)
     mill__request_fini(request);
   return result;

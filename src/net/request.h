@@ -11,12 +11,18 @@
 struct mill__request {
   mill_request set; /* the caller's fields, pointing into `block` */
   const struct mill__dialect *dialect;
-  char *lookup_key; /* "host:port" of the name to look up; NULL: none is needed */
+  mill_event_source source; /* what set.events points to, where it is not NULL */
+  char *lookup_key;         /* "host:port" of the name to look up; NULL: none is needed */
   char *block;
 };
 
 int mill__request_init(struct mill__request *request, const mill_request *from,
                        const char **ret_why);
 void mill__request_fini(struct mill__request *request);
+/*
+ * The name that a request by `set`, but to `url`, makes libcurl look up; NULL in `ret_key` where
+ * none is needed. The caller frees it.
+ */
+int mill__request_lookup_key(const mill_request *set, const char *url, char **ret_key);
 
 #endif

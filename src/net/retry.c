@@ -19,6 +19,8 @@ static bool code_is_retriable(int code) {
 }
 
 static bool error_is_retriable(const mill_error *error) {
+  if (error->permanent)
+    return false;
   if (error->code == MILL_E_TIMEOUT && error->phase != MILL_PHASE_CONNECT)
     return false;
   if (error->code == MILL_E_STATUS || error->code == MILL_E_PROVIDER)
@@ -136,4 +138,47 @@ int64_t mill__retry_delay_ms(unsigned attempt, unsigned max_retries, const mill_
     delay = (int64_t)(random % (uint64_t)(ceiling + 1));
   }
   return left_ms >= 0 && delay >= left_ms ? -1 : delay;
+}
+
+/* ---- event sources: reconnecting ------------------------------------------------------------- */
+
+bool mill__reconnect_helps(const mill_error *error, bool opened) {
+  if (error->permanent)
+    return false;
+  switch (error->code) {
+  case MILL_OK:
+  case MILL_E_INTERRUPTED:
+  case MILL_E_CONNECT:
+    return true;
+  case MILL_E_TIMEOUT:
+    return error->phase != MILL_PHASE_TOTAL;
+  case MILL_E_STATUS:
+    return error->status == 408 || error->status == 429 ||
+           (error->status >= 500 && error->status <= 599);
+  case MILL_E_PROTOCOL: /* damage on the way; before the stream, the server speaks another */
+    return opened;
+  default:
+    return false;
+  }
+}
+
+static int64_t within(int64_t ms, int64_t least, int64_t most) {
+  return ms < least ? least : ms > most ? most : ms;
+}
+
+/* What `ms` has become, without a bound that is lower than itself. */
+static int64_t grown(int64_t ms, int64_t max_ms, unsigned attempts) {
+  for (; attempts && ms < max_ms; attempts--)
+    ms = ms ? ms * 2 : MILL__RECONNECT_BASE_MS;
+  return ms;
+}
+
+int64_t mill__reconnect_delay_ms(const struct mill__reconnect *reconnect, uint64_t random) {
+  int64_t max_ms = within(reconnect->max_ms, 0, MILL__RECONNECT_MAX_MS);
+  int64_t least = within(reconnect->asked_ms, 0, MILL__RECONNECT_MAX_MS);
+  int64_t initial = reconnect->asked_ms >= 0 ? least : reconnect->initial_ms;
+  int64_t most = grown(within(initial, 0, max_ms), max_ms, reconnect->attempts);
+  most = within(within(most, 0, max_ms), least, MILL__RECONNECT_MAX_MS);
+  int64_t delay = least + (int64_t)(random % (uint64_t)(most - least + 1));
+  return within(delay, reconnect->retry_after_ms, MILL__RECONNECT_MAX_MS);
 }

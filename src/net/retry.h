@@ -31,4 +31,30 @@ bool mill__retry_status(int status);
 int64_t mill__retry_delay_ms(unsigned attempt, unsigned max_retries, const mill_error *error,
                              int64_t left_ms, uint64_t random);
 
+/* ---- event sources: reconnecting --------------------------------------------------------------- */
+
+#define MILL__RECONNECT_MAX_MS 86400000 /* nobody makes us wait longer: a day */
+/* Where the time to wait is 0, it becomes this for the second reconnect in a row: a server that is
+ * down must not keep a CPU busy. */
+#define MILL__RECONNECT_BASE_MS 100
+
+/*
+ * Whether another connection may do better than the one that ended with `error` (MILL_OK: its body
+ * ended). `opened`: it was an event stream.
+ */
+bool mill__reconnect_helps(const mill_error *error, bool opened);
+
+struct mill__reconnect {
+  int64_t initial_ms, max_ms; /* of mill_event_source */
+  int64_t asked_ms;           /* the server's `retry`; -1: it sent none */
+  int64_t retry_after_ms;     /* its Retry-After; -1: it sent none */
+  unsigned attempts;          /* to reconnect, since the last event */
+};
+
+/*
+ * Milliseconds to wait: full jitter below a time that doubles with each attempt, and never less
+ * than the server asked for. `random` is uniform over all 64 bits.
+ */
+int64_t mill__reconnect_delay_ms(const struct mill__reconnect *reconnect, uint64_t random);
+
 #endif

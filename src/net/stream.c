@@ -39,6 +39,7 @@ static const mill_error MESSAGE_ERROR = {
 
 static void free_stream(mill_stream *stream) {
   mill__queue_fini(&stream->queue);
+  mill__buf_fini(&stream->last_event_id);
   mill__message_fini(&stream->message);
   mill__transfer_fini(&stream->transfer);
   mill__response_free(atomic_load(&stream->response));
@@ -52,6 +53,21 @@ static void free_stream(mill_stream *stream) {
 void mill__stream_unref(mill_stream *stream) {
   if (atomic_fetch_sub_explicit(&stream->refs, 1, memory_order_acq_rel) == 1)
     free_stream(stream);
+}
+
+static int set_last_event_id(mill_stream *stream, mill_slice id) {
+  mill__buf_clear(&stream->last_event_id);
+  return mill__buf_append(&stream->last_event_id, id.ptr, id.len);
+}
+
+/* Of an event source: what it begins with. */
+static int init_source(mill_stream *stream) {
+  const mill_event_source *set = &stream->request.source;
+  stream->retry_ms = set->initial_retry_ms;
+  mill__buf_init(&stream->last_event_id, SIZE_MAX);
+  if (!set->last_event_id)
+    return MILL_OK;
+  return set_last_event_id(stream, (mill_slice){set->last_event_id, strlen(set->last_event_id)});
 }
 
 int mill_stream_start(mill_engine *engine, const mill_request *request, mill_stream **ret_stream,
@@ -75,13 +91,17 @@ int mill_stream_start(mill_engine *engine, const mill_request *request, mill_str
   atomic_init(&stream->total_ns, -1);
   mill__queue_init(&stream->queue);
   mill__message_init(&stream->message);
-  mill__transfer_init(&stream->transfer);
   mill__error_init(&stream->error);
   mill__list_init(&stream->ready);
   pthread_mutex_init(&stream->lock, NULL);
-  if (!mill__engine_post(engine, stream, MILL__COMMAND_START)) {
+  result = mill__transfer_init(&stream->transfer, &stream->request.set);
+  if (!result)
+    result = init_source(stream);
+  if (!result && !mill__engine_post(engine, stream, MILL__COMMAND_START))
+    result = MILL_E_SYSTEM;
+  if (result) {
     mill__stream_unref(stream);
-    return MILL_E_SYSTEM;
+    return result;
   }
   *ret_stream = stream;
   return MILL_OK;
@@ -105,6 +125,11 @@ void mill_stream_cancel(mill_stream *stream) {
   mill__stream_notify(stream, MILL__ARMED_DATA);
   if (!atomic_load(&stream->ended))
     mill__engine_post(stream->engine, stream, MILL__COMMAND_CANCEL);
+}
+
+void mill_stream_restart(mill_stream *stream) {
+  if (!atomic_load(&stream->ended) && !atomic_load(&stream->cancelled))
+    mill__engine_post(stream->engine, stream, MILL__COMMAND_RESTART);
 }
 
 /* ---- both sides ------------------------------------------------------------------------------ */
@@ -150,6 +175,36 @@ static void release_record(mill_stream *stream) {
     mill__engine_post(stream->engine, stream, MILL__COMMAND_RESUME);
 }
 
+static int open_event(mill_stream *stream, const void *record) {
+  struct mill__meta meta;
+  mill__record_open(&stream->reader, record, &stream->event, &meta);
+  int result = mill__message_meta(&stream->message, &meta);
+  if (!result && stream->request.set.events)
+    result = set_last_event_id(stream, stream->event.id);
+  return result;
+}
+
+static int open_note(mill_stream *stream, const struct mill__note *note) {
+  stream->reader.left = 0;
+  switch (note->kind) {
+  case MILL__RECORD_OPENED:
+    stream->source_state = MILL_SOURCE_OPEN;
+    return MILL_OK;
+  case MILL__RECORD_LOST:
+    stream->source_state = MILL_SOURCE_CONNECTING;
+    return MILL_OK;
+  case MILL__RECORD_RETRY:
+    stream->retry_ms = (int64_t)note->number;
+    return MILL_OK;
+  case MILL__RECORD_ID:
+    return set_last_event_id(stream, note->text);
+  case MILL__RECORD_EVENT:
+  case MILL__RECORD_COMMENT:
+    break;
+  }
+  return MILL_OK;
+}
+
 /* Open the next record: MILL_OK, MILL_AGAIN, or MILL_END when it has ended and all is read. */
 static int open_record(mill_stream *stream) {
   release_record(stream);
@@ -157,9 +212,9 @@ static int open_record(mill_stream *stream) {
   void *record = mill__queue_peek(&stream->queue);
   if (!record)
     return ended ? MILL_END : MILL_AGAIN;
-  struct mill__meta meta;
-  mill__record_open(&stream->reader, record, &stream->event, &meta);
-  int result = mill__message_meta(&stream->message, &meta);
+  bool is_event = mill__record_kind(record) == MILL__RECORD_EVENT;
+  stream->note = is_event ? NULL : mill__record_note(record);
+  int result = is_event ? open_event(stream, record) : open_note(stream, stream->note);
   stream->holds_record = result == MILL_OK; /* else the next call tries it again */
   return result;
 }
@@ -227,7 +282,9 @@ int mill_stream_next_event(mill_stream *stream, mill_event *ret_event) {
     return tell_end(stream, outcome);
   int result = read_rest(stream); /* of an event that mill_stream_next has begun */
   if (!result)
-    result = open_record(stream);
+    do
+      result = open_record(stream);
+    while (!result && stream->note);
   if (result == MILL_END)
     return tell_end(stream, &stream->error);
   if (!result)
@@ -236,6 +293,43 @@ int mill_stream_next_event(mill_stream *stream, mill_event *ret_event) {
     return result < 0 ? give_up(stream, result) : result;
   *ret_event = stream->event;
   return MILL_OK;
+}
+
+/* Whether the record is for the consumer; then it stands in `ret_item`. */
+static bool read_item(const mill_stream *stream, mill_item *ret_item) {
+  const struct mill__note *note = stream->note;
+  enum mill__record_kind kind = note ? note->kind : MILL__RECORD_EVENT;
+  switch (kind) {
+  case MILL__RECORD_EVENT:
+    *ret_item = (mill_item){.type = MILL_ITEM_EVENT, .event = stream->event};
+    return true;
+  case MILL__RECORD_COMMENT:
+    *ret_item = (mill_item){.type = MILL_ITEM_COMMENT, .comment = note->text};
+    return true;
+  case MILL__RECORD_OPENED:
+    *ret_item = (mill_item){.type = MILL_ITEM_OPENED};
+    return true;
+  case MILL__RECORD_LOST:
+    *ret_item = (mill_item){.type = MILL_ITEM_LOST, .error = &note->error};
+    return true;
+  case MILL__RECORD_ID:
+  case MILL__RECORD_RETRY:
+    break;
+  }
+  return false;
+}
+
+int mill_stream_next_item(mill_stream *stream, mill_item *ret_item) {
+  const mill_error *outcome = stream->outcome ? stream->outcome : hard_end(stream);
+  if (outcome)
+    return tell_end(stream, outcome);
+  int result;
+  do
+    result = open_record(stream);
+  while (!result && !read_item(stream, ret_item));
+  if (result == MILL_END)
+    return tell_end(stream, &stream->error);
+  return result < 0 ? give_up(stream, result) : result;
 }
 
 bool mill_stream_ready(mill_stream *stream) {
@@ -301,6 +395,15 @@ int mill_stream_message(mill_stream *stream, mill_message *ret_message) {
   if (!result)
     ret_message->format = stream->request.dialect->name;
   return result;
+}
+
+void mill_stream_source_status(mill_stream *stream, mill_source_status *ret_status) {
+  bool closed = stream->outcome || hard_end(stream);
+  *ret_status = (mill_source_status){
+      .state = closed ? MILL_SOURCE_CLOSED : stream->source_state,
+      .last_event_id = mill__buf_slice(&stream->last_event_id),
+      .retry_ms = stream->retry_ms,
+  };
 }
 
 void mill_stream_response(mill_stream *stream, mill_response *ret_response) {

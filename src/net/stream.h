@@ -61,7 +61,11 @@ struct mill_stream {
   /* the consumer's thread */
   struct mill__message message;
   struct mill__record_reader reader;
-  mill_event event; /* of the record being read */
+  mill_event event;               /* of the record being read */
+  const struct mill__note *note;  /* the record being read, where it is no event */
+  struct mill__buf last_event_id; /* of an event source, as far as it was read; also the next two */
+  int64_t retry_ms;
+  enum mill_source_state source_state;
   bool holds_record;
   _Atomic(const mill_error *)
       outcome; /* what the consumer was told; NULL: nothing yet. Others read it */

@@ -10,7 +10,7 @@
 #include "net/engine.h"
 #include "net/retry.h"
 
-void mill__transfer_init(struct mill__transfer *transfer) {
+int mill__transfer_init(struct mill__transfer *transfer, const mill_request *set) {
   mill__list_init(&transfer->link);
   mill__list_init(&transfer->touched);
   mill__timer_init(&transfer->timer);
@@ -18,7 +18,9 @@ void mill__transfer_init(struct mill__transfer *transfer) {
   mill__buf_init(&transfer->body, MILL__ERROR_BODY_BYTES);
   mill__error_init(&transfer->failure);
   transfer->attempt_ns = transfer->sent_ns = transfer->last_event_ns = -1;
+  transfer->no_stream_ns = -1;
   transfer->last_chunk_ns = -1;
+  return mill__source_init(&transfer->source, set);
 }
 
 static void reset_attempt(struct mill__transfer *transfer) {
@@ -31,10 +33,16 @@ static void reset_attempt(struct mill__transfer *transfer) {
   transfer->skip = transfer->drained = 0;
   transfer->suspended = transfer->fresh = false;
   transfer->attempt_ns = transfer->sent_ns = transfer->last_event_ns = -1;
+  transfer->no_stream_ns = -1;
 }
 
 void mill__transfer_fini(struct mill__transfer *transfer) {
   reset_attempt(transfer);
+  mill__source_fini(&transfer->source);
+}
+
+static bool is_source(const mill_stream *stream) {
+  return stream->request.set.events;
 }
 
 static void count(mill_stream *stream, size_t offset, uint64_t n) {
@@ -80,6 +88,7 @@ static int64_t next_deadline(const mill_stream *stream, enum mill_phase *ret_pha
   consider(&deadline, ret_phase, stream->started_ns, timeouts->total_ms, MILL_PHASE_TOTAL);
   if (transfer->state == MILL__TRANSFER_BACKOFF || transfer->state == MILL__TRANSFER_DRAINING)
     return deadline;
+  consider(&deadline, ret_phase, transfer->no_stream_ns, MILL__ENGINE_ANSWER_MS, MILL_PHASE_NONE);
   if (transfer->sent_ns < 0)
     consider(&deadline, ret_phase, transfer->attempt_ns, timeouts->connect_ms, MILL_PHASE_CONNECT);
   else if (transfer->last_event_ns < 0)
@@ -105,15 +114,26 @@ static int arm_timer(mill_stream *stream) {
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+/*
+ * Let the consumer see the head. None can be freed before the stream, and an event source may have
+ * any number: of its heads the first stays.
+ */
+static void publish_head(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  struct mill__response *older = atomic_load(&stream->response);
+  if (is_source(stream) && older)
+    return;
+  transfer->head->older = older;
+  atomic_store(&stream->response, transfer->head);
+  transfer->head = NULL;
+}
+
 /* Let the consumer see the end. `error` is moved; its code is MILL_OK for a success. */
 static void publish(mill_stream *stream, mill_error *error) {
   struct mill__transfer *transfer = &stream->transfer;
   transfer->published = true;
-  if (transfer->head && transfer->head->complete) {
-    transfer->head->older = atomic_load(&stream->response);
-    atomic_store(&stream->response, transfer->head);
-    transfer->head = NULL;
-  }
+  if (transfer->head && transfer->head->complete)
+    publish_head(stream);
   COUNT(stream, streams_open, (uint64_t)-1);
   if (error->code == MILL_OK)
     COUNT(stream, streams_ok, 1);
@@ -165,23 +185,52 @@ static int64_t total_left_ms(const mill_stream *stream) {
   return used_ms < total_ms ? total_ms - used_ms : 0;
 }
 
+static void begin_attempt(mill_stream *stream);
+
+/* What the attempt left goes; another is counted. */
+static void next_attempt(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  reset_attempt(transfer);
+  transfer->attempt++;
+  atomic_store(&stream->retries, transfer->attempt);
+  COUNT(stream, retries, 1);
+}
+
+static void back_off(mill_stream *stream, int64_t delay_ms) {
+  struct mill__transfer *transfer = &stream->transfer;
+  next_attempt(stream);
+  transfer->state = MILL__TRANSFER_BACKOFF;
+  transfer->until_ns = mill__clock_ns() + delay_ms * MILL_NS_PER_MS;
+  arm_timer(stream); /* the timer is in the heap: this cannot fail */
+}
+
+/* Whether the stream goes on behind the attempt that ended with `error`. */
+static bool goes_on(mill_stream *stream, mill_error *error) {
+  struct mill__transfer *transfer = &stream->transfer;
+  int64_t delay_ms = -1;
+  if (is_source(stream)) {
+    enum mill__source_next next = mill__source_next(stream, error, &delay_ms);
+    if (next == MILL__SOURCE_REDIRECTS) {
+      reset_attempt(transfer);
+      begin_attempt(stream);
+      return true;
+    }
+  } else if (error->code && !transfer->queued && !transfer->published) {
+    delay_ms = mill__retry_delay_ms(transfer->attempt, stream->request.set.max_retries, error,
+                                    total_left_ms(stream), mill__engine_random(stream->engine));
+  }
+  if (delay_ms < 0)
+    return false;
+  back_off(stream, delay_ms);
+  return true;
+}
+
 /* The attempt failed or succeeded: try again or end. `error` is moved or freed. */
 static void attempt_over(mill_stream *stream, mill_error *error) {
   struct mill__transfer *transfer = &stream->transfer;
   stop_exchange(stream);
-  int64_t delay_ms = -1;
-  if (error->code && !transfer->queued && !transfer->published)
-    delay_ms = mill__retry_delay_ms(transfer->attempt, stream->request.set.max_retries, error,
-                                    total_left_ms(stream), mill__engine_random(stream->engine));
-  if (delay_ms >= 0) {
+  if (goes_on(stream, error)) {
     mill__error_fini(error);
-    reset_attempt(transfer);
-    transfer->attempt++;
-    atomic_store(&stream->retries, transfer->attempt);
-    COUNT(stream, retries, 1);
-    transfer->state = MILL__TRANSFER_BACKOFF;
-    transfer->until_ns = mill__clock_ns() + delay_ms * MILL_NS_PER_MS;
-    arm_timer(stream); /* the timer is in the heap: this cannot fail */
     return;
   }
   if (!transfer->published) {
@@ -232,10 +281,12 @@ static void begin_attempt(mill_stream *stream) {
 }
 
 void mill__transfer_lookup_over(mill_stream *stream) {
+  const struct mill__redirect *redirect = &stream->transfer.source.redirect;
+  const char *key = redirect->url ? redirect->lookup_key : stream->request.lookup_key;
   int result = MILL_OK;
-  if (stream->request.lookup_key)
-    result = mill__resolve_enter(&stream->engine->resolve, stream->request.lookup_key,
-                                 &stream->transfer.resolve, stream->engine->now_ns);
+  if (key)
+    result = mill__resolve_enter(&stream->engine->resolve, key, &stream->transfer.resolve,
+                                 stream->engine->now_ns);
   if (result == MILL_OK)
     begin_exchange(stream);
   else if (result != MILL_AGAIN)
@@ -263,11 +314,43 @@ void mill__transfer_cancel(mill_stream *stream) {
   done(stream);
 }
 
+/* Whether nothing more fits: then the consumer, which has drained it, will resume the transfer. */
+static int suspend_if_full(mill_stream *stream);
+
+/* Begin another connection of an event source, when the consumer has taken what the last ones left. */
+static void begin_next(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (suspend_if_full(stream) == MILL_OK) {
+    begin_attempt(stream);
+    return;
+  }
+  transfer->state = MILL__TRANSFER_BACKOFF;
+  transfer->until_ns = INT64_MAX;
+  arm_timer(stream);
+}
+
+void mill__transfer_restart(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (!is_source(stream) || transfer->state == MILL__TRANSFER_DONE)
+    return;
+  stop_exchange(stream);
+  if (mill__source_restarts(stream)) {
+    fail(stream, MILL_E_NOMEM, "out of memory while another connection was begun");
+    return;
+  }
+  next_attempt(stream);
+  begin_next(stream);
+}
+
 void mill__transfer_resume(mill_stream *stream) {
   struct mill__transfer *transfer = &stream->transfer;
   if (transfer->state == MILL__TRANSFER_DONE || !transfer->suspended)
     return;
   transfer->suspended = false;
+  if (transfer->state == MILL__TRANSFER_BACKOFF) {
+    begin_attempt(stream);
+    return;
+  }
   transfer->last_event_ns = stream->engine->now_ns;
   arm_timer(stream);
   int code = mill__http_resume(stream);
@@ -293,12 +376,12 @@ void mill__transfer_on_timer(mill_stream *stream) {
     return;
   }
   if (phase == MILL_PHASE_NONE && transfer->state == MILL__TRANSFER_BACKOFF) {
-    begin_attempt(stream);
+    begin_next(stream);
     return;
   }
   mill_error error;
   mill__error_init(&error);
-  if (phase == MILL_PHASE_NONE) { /* the drain took long enough */
+  if (phase == MILL_PHASE_NONE || transfer->no_stream_ns >= 0) { /* what came says enough */
     mill__http_outcome(stream, 0, &error);
   } else {
     const mill_timeouts *timeouts = &stream->request.set.timeouts;
@@ -375,7 +458,8 @@ void mill__transfer_on_sent(mill_stream *stream) {
   transfer->sent_ns = mill__clock_ns();
   if (atomic_load(&stream->connect_ns) < 0)
     atomic_store(&stream->connect_ns, transfer->sent_ns - stream->started_ns);
-  COUNT(stream, bytes_out, stream->request.set.body_len);
+  if (!transfer->source.redirect.as_get)
+    COUNT(stream, bytes_out, stream->request.set.body_len);
   arm_timer(stream);
 }
 
@@ -396,34 +480,77 @@ static bool is_accepted(const char *const *types, mill_slice type) {
 static int on_event(void *ctx, const mill_event *event, const struct mill__meta *meta,
                     const struct mill__delta *deltas, size_t n_deltas);
 
-static void on_comment(void *ctx) {
+static int on_comment(void *ctx, mill_slice text) {
   mill_stream *stream = ctx;
   struct mill__transfer *transfer = &stream->transfer;
-  if (stream->request.set.timeouts.idle_counts_comments && transfer->last_event_ns >= 0)
+  bool counts = stream->request.set.timeouts.idle_counts_comments || is_source(stream);
+  if (counts && transfer->last_event_ns >= 0)
     transfer->last_event_ns = stream->engine->now_ns;
+  return is_source(stream) ? mill__source_on_comment(stream, text) : MILL_OK;
+}
+
+static int on_id(void *ctx, mill_slice id) {
+  return mill__source_on_id(ctx, id);
+}
+
+static int on_retry(void *ctx, uint64_t retry_ms) {
+  return mill__source_on_retry(ctx, retry_ms);
+}
+
+static bool accepts(const mill_stream *stream) {
+  const struct mill__response *head = stream->transfer.head;
+  mill_slice type = mill__response_media_type(head);
+  if (is_source(stream))
+    return mill__source_accepts(stream);
+  return head->status < 300 &&
+         (!type.len || is_accepted(stream->request.dialect->content_types, type));
+}
+
+static int new_decoder(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  struct mill__sink sink = {.event = on_event, .comment = on_comment, .ctx = stream};
+  if (is_source(stream)) {
+    sink.id = on_id;
+    sink.retry = on_retry;
+  }
+  int result = mill__decoder_new(stream->request.dialect, &stream->request.set.limits, &sink,
+                                 &transfer->decoder);
+  if (result || !is_source(stream))
+    return result;
+  transfer->last_event_ns = mill__clock_ns(); /* from here on the server may be silent */
+  result = mill__decoder_set_last_event_id(transfer->decoder,
+                                           mill__buf_slice(&transfer->source.last_id));
+  if (!result)
+    result = mill__source_opened(stream);
+  return result ? result : arm_timer(stream);
+}
+
+static void begin_drain(mill_stream *stream);
+
+/* What the answer is stands in its head; its body is worth a while, not the clocks of a stream. */
+static bool read_for_error(mill_stream *stream) {
+  if (stream->transfer.state == MILL__TRANSFER_ACTIVE) {
+    stream->transfer.no_stream_ns = mill__clock_ns();
+    arm_timer(stream); /* the timer is in the heap: this cannot fail */
+  }
+  return true;
 }
 
 /* The head is whole: what follows is a stream to decode, or a body to read for an error. */
 static bool on_head(mill_stream *stream) {
-  struct mill__transfer *transfer = &stream->transfer;
-  const struct mill__response *head = transfer->head;
-  const struct mill__dialect *dialect = stream->request.dialect;
-  mill_slice type = mill__response_media_type(head);
+  const struct mill__response *head = stream->transfer.head;
   mill_slice encoding = mill__response_field(head, "Content-Encoding");
-  if (head->status >= 300)
-    return true;
-  if (type.len && !is_accepted(dialect->content_types, type))
-    return true;
+  if (is_source(stream) && mill__redirect_is(head->status))
+    begin_drain(stream); /* nobody needs the body, but the connection is worth it */
+  if (!accepts(stream))
+    return read_for_error(stream);
   if (encoding.len && !stream->request.set.compression &&
       !mill__slice_equals_nocase(encoding, "identity"))
     return stop_with(stream, MILL_E_PROTOCOL,
                      "the server sent a compressed body that was not asked for");
-  struct mill__sink sink = {on_event, on_comment, stream};
-  if (mill__decoder_new(dialect, &stream->request.set.limits, &sink, &transfer->decoder))
+  if (new_decoder(stream))
     return stop_with(stream, MILL_E_NOMEM, "out of memory while the answer began");
-  transfer->head->older = atomic_load(&stream->response);
-  atomic_store(&stream->response, transfer->head);
-  transfer->head = NULL;
+  publish_head(stream);
   mill__stream_notify(stream, MILL__ARMED_RESPONSE);
   return true;
 }
@@ -457,6 +584,12 @@ static int suspend(mill_stream *stream) {
   return MILL_AGAIN;
 }
 
+static int suspend_if_full(mill_stream *stream) {
+  if (mill__queue_bytes(&stream->queue) < stream->request.set.limits.buffered_bytes)
+    return MILL_OK;
+  return suspend(stream);
+}
+
 /* An error that comes first may be retried: the consumer must not see its event yet. */
 static bool withhold(mill_stream *stream, const mill_event *event) {
   struct mill__transfer *transfer = &stream->transfer;
@@ -473,14 +606,13 @@ static int on_event(void *ctx, const mill_event *event, const struct mill__meta 
   transfer->new_events++;
   if (withhold(stream, event))
     return MILL_OK;
-  int result = mill__record_put(&stream->queue, event, meta, deltas, n_deltas);
+  int result = is_source(stream) ? mill__source_on_event(stream, event)
+                                 : mill__record_put(&stream->queue, event, meta, deltas, n_deltas);
   if (result)
     return result;
   transfer->queued = true;
   transfer->new_chunks += n_deltas;
-  if (mill__queue_bytes(&stream->queue) < stream->request.set.limits.buffered_bytes)
-    return MILL_OK;
-  return suspend(stream);
+  return suspend_if_full(stream);
 }
 
 /* Bring the counters up to date once for a piece of the body, not for each event. */
@@ -513,13 +645,19 @@ static void begin_drain(mill_stream *stream) {
   mill__timer_set(&stream->engine->timers, &transfer->timer, transfer->until_ns);
 }
 
+/* Its checksum comes after all that it holds. */
+static bool is_compressed(mill_stream *stream) {
+  const struct mill__response *response = atomic_load(&stream->response);
+  return response && mill__response_field(response, "Content-Encoding").len;
+}
+
 /* The terminator came: the consumer needs nothing more, but the connection is worth the rest. */
 static void on_terminator(mill_stream *stream) {
   mill_error error;
   mill__error_init(&error);
   mill__http_outcome(stream, 0, &error);
   /* An error that may be retried waits for the end of the exchange, see attempt_over. */
-  if (!error.code || stream->transfer.queued)
+  if ((!error.code || stream->transfer.queued) && !is_compressed(stream))
     publish(stream, &error);
   mill__error_fini(&error);
   begin_drain(stream);
@@ -558,6 +696,8 @@ static enum mill__body_verdict decode(mill_stream *stream, const char *bytes, si
   size_t consumed = 0;
   int result = mill__decoder_feed(transfer->decoder, bytes + skip, len - skip, &consumed);
   count_piece(stream, consumed);
+  if (result == MILL_OK && is_source(stream)) /* comments do not stop the parser */
+    result = suspend_if_full(stream);
   if (result == MILL_AGAIN) {
     /* libcurl hands the whole piece out again when the body goes on. */
     transfer->skip = skip + consumed;

@@ -12,6 +12,7 @@
 #include "net/http.h"
 #include "net/resolve.h"
 #include "net/response.h"
+#include "net/source.h"
 #include "provider/decoder.h"
 
 enum mill__transfer_state {
@@ -32,7 +33,8 @@ struct mill__transfer {
   struct mill__timer timer;  /* the next of all deadlines */
   struct mill__resolve_node resolve;
   int64_t attempt_ns, sent_ns, last_event_ns; /* when they began; -1: not yet */
-  int64_t until_ns;                           /* end of a drain or of a backoff */
+  int64_t no_stream_ns; /* when the head of an answer came that is no stream; -1: none */
+  int64_t until_ns;     /* end of a drain or of a backoff */
 
   /* of the attempt */
   struct mill__http http;
@@ -46,6 +48,7 @@ struct mill__transfer {
   bool fresh;                    /* on a connection of its own, as a kept one was dead */
 
   /* of the whole */
+  struct mill__source source; /* used where the stream is an event source */
   unsigned attempt;
   bool queued;                   /* something was handed to the consumer: no retry any more */
   bool published;                /* the consumer can see the end */
@@ -53,7 +56,7 @@ struct mill__transfer {
   int64_t last_chunk_ns;
 };
 
-void mill__transfer_init(struct mill__transfer *transfer);
+int mill__transfer_init(struct mill__transfer *transfer, const mill_request *set);
 void mill__transfer_fini(struct mill__transfer *transfer);
 
 /* ---- from the engine ------------------------------------------------------------------------- */
@@ -63,6 +66,8 @@ void mill__transfer_start(mill_stream *stream);
 void mill__transfer_lookup_over(mill_stream *stream);
 void mill__transfer_cancel(mill_stream *stream);
 void mill__transfer_resume(mill_stream *stream);
+/* Of an event source: another connection, now. */
+void mill__transfer_restart(mill_stream *stream);
 void mill__transfer_on_timer(mill_stream *stream);
 /* libcurl is done with the exchange. */
 void mill__transfer_on_done(mill_stream *stream, int curl_code);

@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "parse/json_filter.h"
 #include "parse/json_table.h"
+#include "parse/json_template.h"
 
 /* Memory that is kept from document to document; what a larger one took is given back. */
 #define KEEP_BYTES ((size_t)64 * 1024)
@@ -57,6 +58,7 @@ struct mill__json {
 
   struct mill__buf waiting; /* see OPEN_TOKEN_BYTES */
   struct mill__json_filter filter;
+  struct mill__json_template template;
 
   /* the position */
   unsigned depth;                       /* open containers */
@@ -181,6 +183,7 @@ static int report(struct mill__json *json, const struct mill__json_node *node,
   value->field = node->field;
   unsigned level = node->level < MILL__JSON_INDEXES ? node->level : MILL__JSON_INDEXES;
   memcpy(value->index, json->index, level * sizeof value->index[0]);
+  mill__json_template_report(&json->template, value);
   int error = json->fn(json->ctx, value);
   return error ? stop(json, error) : 1;
 }
@@ -202,15 +205,19 @@ static int on_boolean(void *ctx, int boolean) {
 }
 
 static int on_number(void *ctx, const char *literal, size_t len) {
+  struct mill__json *json = ctx;
   if (len > MILL__JSON_NUMBER_BYTES)
-    return stop(ctx, MILL_E_LIMIT);
-  return on_scalar(ctx,
+    return stop(json, MILL_E_LIMIT);
+  mill__json_template_hole(&json->template);
+  return on_scalar(json,
                    &(struct mill__json_value){.kind = MILL__JSON_NUMBER, .text = {literal, len}});
 }
 
 static int on_string(void *ctx, const unsigned char *chars, size_t len) {
-  return on_scalar(ctx, &(struct mill__json_value){.kind = MILL__JSON_STRING,
-                                                   .text = {(const char *)chars, len}});
+  struct mill__json *json = ctx;
+  mill__json_template_hole(&json->template);
+  return on_scalar(json, &(struct mill__json_value){.kind = MILL__JSON_STRING,
+                                                    .text = {(const char *)chars, len}});
 }
 
 static int on_key(void *ctx, const unsigned char *key, size_t len) {
@@ -397,10 +404,22 @@ static int parse_bounded(struct mill__json *json, const char *bytes, size_t len)
 
 /* ---- feeding the filter's output ------------------------------------------------------------ */
 
-static int filter(struct mill__json *json, const char *bytes, size_t len) {
+static int filter_some(struct mill__json *json, const char *bytes, size_t len) {
   mill_slice text;
   int error = mill__json_filter_run(&json->filter, bytes, len, &text);
   return error ? error : parse_bounded(json, text.ptr, text.len);
+}
+
+/* In pieces that the filter's cap has room for: what is wrong before a limit is told, not the limit. */
+static int filter(struct mill__json *json, const char *bytes, size_t len) {
+  int error = MILL_OK;
+  while (len && !error) {
+    size_t some = len <= json->document_bytes ? len : json->document_bytes + 1;
+    error = filter_some(json, bytes, some);
+    bytes += some;
+    len -= some;
+  }
+  return error;
 }
 
 static int filter_waiting(struct mill__json *json) {
@@ -434,6 +453,7 @@ int mill__json_new(const struct mill__json_table *table, unsigned max_depth, siz
   size_t cap = document_bytes < SIZE_MAX / 4 ? document_bytes * 3 + 64 : SIZE_MAX;
   mill__buf_init(&json->waiting, cap);
   mill__json_filter_init(&json->filter, cap);
+  mill__json_template_init(&json->template);
   mill__buf_init(&json->captured, cap);
   *ret_json = json;
   return MILL_OK;
@@ -445,6 +465,7 @@ void mill__json_free(struct mill__json *json) {
   drop_yajl(json);
   mill__buf_fini(&json->waiting);
   mill__json_filter_fini(&json->filter);
+  mill__json_template_fini(&json->template);
   mill__buf_fini(&json->captured);
   mill__free(json);
 }
@@ -492,6 +513,24 @@ int mill__json_finish(struct mill__json *json) {
     error = MILL_E_PROTOCOL;
   json->whole = !error;
   return settle(json, error);
+}
+
+static int parse_whole(struct mill__json *json, mill_slice document) {
+  mill__json_template_begin(&json->template, document);
+  int error = mill__json_feed(json, document.ptr, document.len);
+  if (!error)
+    error = mill__json_finish(json);
+  mill__json_template_end(&json->template, !error);
+  return error;
+}
+
+int mill__json_whole(struct mill__json *json, const char *bytes, size_t len) {
+  mill_slice document = {bytes, len}, texts[MILL__JSON_TEMPLATE_HOLES];
+  if (len > json->document_bytes || !mill__json_template_match(&json->template, document, texts))
+    return parse_whole(json, document);
+  json->n_bytes = len;
+  json->whole = true;
+  return settle(json, mill__json_template_replay(&json->template, texts, json->fn, json->ctx));
 }
 
 size_t mill__json_error_offset(const struct mill__json *json) {

@@ -66,6 +66,11 @@ void mill__json_free(struct mill__json *json);
 /* Begin a new document, whatever became of the last one. */
 void mill__json_reset(struct mill__json *json);
 int mill__json_feed(struct mill__json *json, const char *bytes, size_t len);
+/*
+ * All of a document at once, after _reset: as _feed and _finish, but quick where it is like the last
+ * one that came this way (json_template.h).
+ */
+int mill__json_whole(struct mill__json *json, const char *bytes, size_t len);
 /* The document ended: MILL_E_PROTOCOL unless it held exactly one value. */
 int mill__json_finish(struct mill__json *json);
 /* How many bytes of this document were taken before an error, close to where it is. */

@@ -103,11 +103,14 @@ static void commit_id(struct mill__sse *sse) {
 /* Source: 9.2.6, "dispatch the event". The id is taken over also where there is no data. */
 static int dispatch(struct mill__sse *sse) {
   int rc = MILL_OK;
-  if (sse->has_id)
+  bool had_id = sse->has_id;
+  if (had_id)
     commit_id(sse);
+  mill_slice id = mill__buf_slice(&sse->last_id);
   if (sse->has_data && sse->callbacks->event != NULL)
-    rc = sse->callbacks->event(sse->ctx, mill__buf_slice(&sse->type),
-                               mill__buf_slice(&sse->last_id));
+    rc = sse->callbacks->event(sse->ctx, mill__buf_slice(&sse->type), id);
+  else if (!sse->has_data && had_id && sse->callbacks->id != NULL)
+    rc = no_pause(sse->callbacks->id(sse->ctx, id));
   assert(rc <= MILL_AGAIN);
   mill__buf_shrink(&sse->type, KEEP_BYTES);
   sse->has_data = false;

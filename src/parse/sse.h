@@ -33,6 +33,8 @@ struct mill__sse_callbacks {
   /* A whole comment, what stands behind the colon, nothing stripped. */
   int (*comment)(void *ctx, mill_slice text);
   int (*retry)(void *ctx, uint64_t retry_ms);
+  /* A block without data, and so without an event, set the last event id. */
+  int (*id)(void *ctx, mill_slice id);
   /*
    * A line with a name that the standard ignores, or without a colon (value is empty then). Both
    * lie in one line: name.ptr up to the end of value is the line as it came.

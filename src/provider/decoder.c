@@ -44,6 +44,7 @@ struct mill__decoder {
   enum payload payload;
   size_t matched;        /* bytes of the terminator */
   mill_slice piece;      /* data that came as one piece of what is being fed, not copied yet */
+  bool waits;            /* ... nor read: it may be all of the data */
   struct mill__buf data; /* else */
   bool offset_known;
   uint64_t event_offset; /* where its data begins in the body */
@@ -131,11 +132,20 @@ static int feed_payload(struct mill__decoder *decoder, const char *bytes, size_t
   return feed_json(decoder, bytes, len);
 }
 
-/* The piece will not last: copy it. */
+/* The piece is not all of the data. */
+static int read_waiting(struct mill__decoder *decoder) {
+  if (!decoder->waits)
+    return MILL_OK;
+  decoder->waits = false;
+  return feed_payload(decoder, decoder->piece.ptr, decoder->piece.len);
+}
+
+/* The piece will not last: read it and copy it. */
 static int keep_piece(struct mill__decoder *decoder) {
+  int error = read_waiting(decoder);
   mill_slice piece = decoder->piece;
   decoder->piece = (mill_slice){0};
-  return mill__buf_append(&decoder->data, piece.ptr, piece.len);
+  return error ? error : mill__buf_append(&decoder->data, piece.ptr, piece.len);
 }
 
 static bool is_fed(const struct mill__decoder *decoder, const char *bytes) {
@@ -151,6 +161,7 @@ static int keep_data(struct mill__decoder *decoder, const char *bytes, size_t le
   }
   if (fed && !decoder->piece.len && !decoder->data.len) {
     decoder->piece = (mill_slice){bytes, len};
+    decoder->waits = decoder->reader.dialect->value;
     return MILL_OK;
   }
   int error = keep_piece(decoder);
@@ -178,7 +189,7 @@ static int on_data(void *ctx, const char *bytes, size_t len) {
     return MILL_OK;
   begin_event(decoder);
   int error = keep_data(decoder, bytes, len);
-  if (error || !decoder->reader.dialect->value)
+  if (error || decoder->waits || !decoder->reader.dialect->value)
     return error;
   return feed_payload(decoder, bytes, len);
 }
@@ -239,10 +250,23 @@ static int take_json(struct mill__decoder *decoder, const struct mill__framed *f
   return error;
 }
 
+/* The piece is all of the data: as an object it is read at once. */
+static int read_whole(struct mill__decoder *decoder) {
+  if (!decoder->waits || decoder->piece.ptr[0] != '{')
+    return read_waiting(decoder);
+  decoder->waits = false;
+  decoder->payload = JSON;
+  int error = mill__reader_whole(&decoder->reader, decoder->piece);
+  return error == MILL_E_PROTOCOL ? MILL_OK : error;
+}
+
 /* Bring the event's payload to its end: the assembly holds what it gives. */
 static int take_payload(struct mill__decoder *decoder, const struct mill__framed *framed) {
-  if (decoder->payload == BLANK || !decoder->reader.dialect->value)
+  if (!decoder->reader.dialect->value)
     return MILL_OK;
+  int waited = read_whole(decoder);
+  if (waited || decoder->payload == BLANK)
+    return waited;
   if (whole_terminator(decoder))
     return ends_the_answer(decoder) ? mill__assembly_terminate(&decoder->assembly) : MILL_OK;
   int error = decoder->payload == TERMINATOR ? feed_mismatch(decoder, "", 0) : MILL_OK;
@@ -299,11 +323,26 @@ static int on_event(void *ctx, const struct mill__framed *framed) {
   return MILL_AGAIN; /* whatever follows is not even looked at */
 }
 
+/* Comments, `retry` and other lines may stand between data: its faults are told before them. */
 static int on_comment(void *ctx, mill_slice text) {
   struct mill__decoder *decoder = ctx;
-  if (decoder->sink.comment)
-    decoder->sink.comment(decoder->sink.ctx);
-  return MILL_OK;
+  int error = read_waiting(decoder);
+  if (error || !decoder->sink.comment)
+    return error;
+  return decoder->sink.comment(decoder->sink.ctx, text);
+}
+
+static int on_id(void *ctx, mill_slice id) {
+  struct mill__sink *sink = &((struct mill__decoder *)ctx)->sink;
+  return sink->id ? sink->id(sink->ctx, id) : MILL_OK;
+}
+
+static int on_retry(void *ctx, uint64_t retry_ms) {
+  struct mill__decoder *decoder = ctx;
+  int error = read_waiting(decoder);
+  if (error || !decoder->sink.retry)
+    return error;
+  return decoder->sink.retry(decoder->sink.ctx, retry_ms);
 }
 
 /* ---- lines outside of events ----------------------------------------------------------------- */
@@ -358,11 +397,16 @@ static int take_line(struct mill__decoder *decoder, mill_slice name, mill_slice 
 }
 
 static int on_unknown(void *ctx, mill_slice name, mill_slice value) {
-  return take_line(ctx, name, value);
+  int error = read_waiting(ctx);
+  return error ? error : take_line(ctx, name, value);
 }
 
-static const struct mill__framer_callbacks callbacks = {
-    .data = on_data, .event = on_event, .comment = on_comment, .unknown = on_unknown};
+static const struct mill__framer_callbacks callbacks = {.data = on_data,
+                                                        .event = on_event,
+                                                        .comment = on_comment,
+                                                        .unknown = on_unknown,
+                                                        .id = on_id,
+                                                        .retry = on_retry};
 
 /* ---- the functions of decoder.h -------------------------------------------------------------- */
 
@@ -395,6 +439,10 @@ void mill__decoder_free(struct mill__decoder *decoder) {
   mill__reader_fini(&decoder->reader);
   mill__assembly_fini(&decoder->assembly);
   mill__free(decoder);
+}
+
+int mill__decoder_set_last_event_id(struct mill__decoder *decoder, mill_slice id) {
+  return mill__framer_set_last_event_id(&decoder->framer, id);
 }
 
 int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t len,

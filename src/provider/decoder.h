@@ -36,8 +36,12 @@ struct mill__meta {
 struct mill__sink {
   int (*event)(void *ctx, const mill_event *event, const struct mill__meta *meta,
                const struct mill__delta *deltas, size_t n_deltas);
-  void (*comment)(void *ctx); /* a keep-alive came; may be NULL */
+  /* The rest only of server-sent events, each may be NULL: a comment (a keep-alive), the last event
+   * id where no event tells it, the `retry` field. MILL_OK or an error. */
+  int (*comment)(void *ctx, mill_slice text);
   void *ctx;
+  int (*id)(void *ctx, mill_slice id);
+  int (*retry)(void *ctx, uint64_t retry_ms);
 };
 
 /* An error that the provider sent inside the stream. */
@@ -53,6 +57,8 @@ struct mill__dialect;
 int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *limits,
                       const struct mill__sink *sink, struct mill__decoder **ret_decoder);
 void mill__decoder_free(struct mill__decoder *decoder);
+/* For the start of a body of server-sent events: the id that an earlier one left. */
+int mill__decoder_set_last_event_id(struct mill__decoder *decoder, mill_slice id);
 /* As mill__sse_feed: MILL_AGAIN when the sink paused, *ret_consumed says how far it got. */
 int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t len,
                        size_t *ret_consumed);

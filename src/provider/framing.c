@@ -1,6 +1,7 @@
 /* The framings behind one face: a switch a function, and what they tell in one form. */
 #include "provider/framing.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const mill_slice none = {"", 0};
@@ -31,6 +32,16 @@ static int on_sse_unknown(void *ctx, mill_slice name, mill_slice value) {
   return framer->callbacks->unknown(framer->ctx, name, value);
 }
 
+static int on_sse_id(void *ctx, mill_slice id) {
+  struct mill__framer *framer = ctx;
+  return framer->callbacks->id(framer->ctx, id);
+}
+
+static int on_sse_retry(void *ctx, uint64_t retry_ms) {
+  struct mill__framer *framer = ctx;
+  return framer->callbacks->retry(framer->ctx, retry_ms);
+}
+
 /* A line, or an element: neither has a name. */
 static int on_bare_event(void *ctx) {
   return tell(ctx, &(struct mill__framed){none, none, false, none, none});
@@ -48,8 +59,12 @@ static int on_message(void *ctx, const struct mill__awsev_message *message) {
   return tell(ctx, &framed);
 }
 
-static const struct mill__sse_callbacks sse_callbacks = {
-    .data = on_data, .event = on_sse_event, .comment = on_sse_comment, .unknown = on_sse_unknown};
+static const struct mill__sse_callbacks sse_callbacks = {.data = on_data,
+                                                         .event = on_sse_event,
+                                                         .comment = on_sse_comment,
+                                                         .retry = on_sse_retry,
+                                                         .id = on_sse_id,
+                                                         .unknown = on_sse_unknown};
 static const struct mill__ndjson_callbacks ndjson_callbacks = {on_data, on_bare_event};
 static const struct mill__awsev_callbacks awsev_callbacks = {on_data, on_message};
 static const struct mill__json_array_callbacks json_array_callbacks = {on_data, on_bare_event};
@@ -80,6 +95,11 @@ void mill__framer_fini(struct mill__framer *framer) {
     mill__sse_fini(&framer->parser.sse);
   else if (framer->framing == MILL__FRAMING_AWSEV)
     mill__awsev_fini(&framer->parser.awsev);
+}
+
+int mill__framer_set_last_event_id(struct mill__framer *framer, mill_slice id) {
+  assert(framer->framing == MILL__FRAMING_SSE);
+  return mill__sse_set_last_event_id(&framer->parser.sse, id.ptr, id.len);
 }
 
 int mill__framer_feed(struct mill__framer *framer, const char *bytes, size_t len,

@@ -21,7 +21,7 @@ struct mill__framed {
 };
 
 /*
- * As those of parse/sse.h, whose framing alone calls the last two: an event is any number of data()
+ * As those of parse/sse.h, whose framing alone calls the last four: an event is any number of data()
  * calls, then one event(), which may return MILL_AGAIN.
  */
 struct mill__framer_callbacks {
@@ -29,6 +29,8 @@ struct mill__framer_callbacks {
   int (*event)(void *ctx, const struct mill__framed *framed);
   int (*comment)(void *ctx, mill_slice text);
   int (*unknown)(void *ctx, mill_slice name, mill_slice value);
+  int (*id)(void *ctx, mill_slice id);
+  int (*retry)(void *ctx, uint64_t retry_ms);
 };
 
 struct mill__framer {
@@ -47,6 +49,8 @@ struct mill__framer {
 void mill__framer_init(struct mill__framer *framer, enum mill__framing framing, size_t event_bytes,
                        const struct mill__framer_callbacks *callbacks, void *ctx);
 void mill__framer_fini(struct mill__framer *framer);
+/* As mill__sse_set_last_event_id; of the SSE framing only. */
+int mill__framer_set_last_event_id(struct mill__framer *framer, mill_slice id);
 /* As mill__sse_feed. */
 int mill__framer_feed(struct mill__framer *framer, const char *bytes, size_t len,
                       size_t *ret_consumed);

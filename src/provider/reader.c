@@ -53,6 +53,10 @@ int mill__reader_feed(struct mill__reader *reader, const char *bytes, size_t len
   return mill__json_feed(reader->json, bytes, len);
 }
 
+int mill__reader_whole(struct mill__reader *reader, mill_slice document) {
+  return mill__json_whole(reader->json, document.ptr, document.len);
+}
+
 /* ---- what a document carries ---------------------------------------------------------------- */
 
 static int new_inner(struct mill__reader *reader, const struct mill__dialect *dialect) {
@@ -85,7 +89,7 @@ static int read_inner(struct mill__reader *reader, mill_slice document, mill_sli
   if (error)
     return error;
   mill__reader_begin(reader->inner);
-  error = mill__reader_feed(reader->inner, document.ptr, document.len);
+  error = mill__reader_whole(reader->inner, document);
   return error ? error : mill__reader_end(reader->inner, document, type);
 }
 

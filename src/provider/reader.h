@@ -29,6 +29,8 @@ void mill__reader_fini(struct mill__reader *reader);
 /* Begin a document, whatever became of the last one. */
 void mill__reader_begin(struct mill__reader *reader);
 int mill__reader_feed(struct mill__reader *reader, const char *bytes, size_t len);
+/* All of a document at once, after _begin: as _feed, but quick where it is like the last one. */
+int mill__reader_whole(struct mill__reader *reader, mill_slice document);
 /*
  * The document is whole: `document` is all that was fed, `type` the name of its event.
  * MILL_E_PROTOCOL: it, or what it carries, is no JSON.

@@ -89,8 +89,9 @@ static int on_event(void *ctx, const mill_event *event, const struct mill__meta 
   return log->answer;
 }
 
-static void on_comment(void *ctx) {
+static int on_comment(void *ctx, mill_slice text) {
   ((struct test_log *)ctx)->n_comments++;
+  return MILL_OK;
 }
 
 void test_log_end(struct test_log *log, const struct mill__decoder *decoder, int error) {
@@ -125,7 +126,7 @@ struct mill__decoder *test_log_open(struct test_log *log, const char *format,
   log->n_comments = 0;
   log->answer = MILL_OK;
   struct mill__decoder *decoder = NULL;
-  const struct mill__sink sink = {on_event, on_comment, log};
+  const struct mill__sink sink = {.event = on_event, .comment = on_comment, .ctx = log};
   int error = mill__decoder_new(mill__dialect_find(format), limits, &sink, &decoder);
   CHECK(error == MILL_OK || error == MILL_E_NOMEM);
   return decoder;

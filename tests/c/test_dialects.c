@@ -968,7 +968,7 @@ static void run_shape(const struct shaped *shape, const char *type, const char *
   static struct test_log stream;
   put_event(&stream, shape, type, path, value);
   struct said said = {0};
-  const struct mill__sink sink = {on_said, NULL, &said};
+  const struct mill__sink sink = {.event = on_said, .ctx = &said};
   struct mill__decoder *decoder;
   CHECK_INT(mill__decoder_new(mill__dialect_find(shape->format), &limits, &sink, &decoder),
             MILL_OK);
@@ -1258,7 +1258,7 @@ static const struct mill__dialect *dialect_of(const char *api) {
 /* Feed the first `len` bytes in steps; what finish() says of that. */
 static int replay(const struct mill__dialect *dialect, const char *bytes, size_t len, size_t step,
                   struct answer *answer) {
-  const struct mill__sink sink = {on_recorded_event, NULL, answer};
+  const struct mill__sink sink = {.event = on_recorded_event, .ctx = answer};
   struct mill__decoder *decoder;
   CHECK_INT(mill__decoder_new(dialect, &limits, &sink, &decoder), MILL_OK);
   for (size_t at = 0, n; at < len; at += n) {

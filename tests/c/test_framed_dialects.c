@@ -674,7 +674,7 @@ static struct mill__decoder *open_recording(struct answer *answer, const char *a
   *answer = (struct answer){.n_events = 0};
   mill__message_init(&answer->message);
   struct mill__decoder *decoder;
-  const struct mill__sink sink = {on_recorded, NULL, answer};
+  const struct mill__sink sink = {.event = on_recorded, .ctx = answer};
   CHECK_INT(mill__decoder_new(mill__dialect_find(api), &limits, &sink, &decoder), MILL_OK);
   return decoder;
 }

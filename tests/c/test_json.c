@@ -395,6 +395,20 @@ static void test_limits(void) {
   close_parser(&parser);
 }
 
+/* What is wrong first is told first, also where a later limit is met in the same piece. */
+static void test_fault_before_a_limit(void) {
+  char bytes[200];
+  memset(bytes, 0xFF, sizeof bytes); /* each is three when it is repaired */
+  struct parser parser;
+  open_limited(&parser, paths, N_PATHS, 8, 16);
+  struct test_pieces pieces = {.bytes = bytes, .len = sizeof bytes};
+  while (test_next_run(&pieces)) {
+    test_case("%s", test_run_name(&pieces));
+    CHECK_INT(parse_pieces(&parser, &pieces), MILL_E_PROTOCOL);
+  }
+  close_parser(&parser);
+}
+
 /*
  * Work must be linear in the length of an open token: byte by byte, this string would be scanned
  * 10^12 times otherwise, and the test would run into its time limit.
@@ -592,6 +606,7 @@ int main(void) {
   test_reset_of_a_cut_document();
   test_callback_error();
   test_limits();
+  test_fault_before_a_limit();
   test_long_token();
   test_memory_is_given_back();
   test_int64();

@@ -438,6 +438,26 @@ static void test_comments_behind_the_end(void) {
   mill__decoder_free(decoder);
 }
 
+/* Data that goes too deep ends the stream there: what stands behind it in the event is not told. */
+static void test_comment_behind_a_fault(void) {
+  static const char stream[] = "data: [[[[\n: comment\nunknown\n\n";
+  const mill_limits flat = {.event_bytes = 1 << 20, .json_depth = 3};
+  static struct test_log log;
+  struct test_pieces pieces = {.bytes = stream, .len = sizeof stream - 1};
+  while (test_next_run(&pieces)) {
+    test_case("%s", test_run_name(&pieces));
+    struct mill__decoder *decoder = test_log_open(&log, "openai-chat", &flat);
+    const char *piece;
+    size_t len, consumed;
+    int error = MILL_OK;
+    while (!error && (piece = test_next_piece(&pieces, &len)) != NULL)
+      error = mill__decoder_feed(decoder, piece, len, &consumed);
+    CHECK_INT(error, MILL_E_LIMIT);
+    CHECK_INT(log.n_comments, 0);
+    mill__decoder_free(decoder);
+  }
+}
+
 static void check_sink_error(const char *stream) {
   test_case("the sink's own error stays: %s", stream);
   static struct test_log log;
@@ -630,6 +650,7 @@ int main(void) {
   test_shapes();
   test_pause();
   test_comments_behind_the_end();
+  test_comment_behind_a_fault();
   test_sink_error();
   test_limits();
   test_too_many_tool_calls();

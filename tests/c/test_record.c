@@ -162,6 +162,78 @@ static void test_types(void) {
   mill__queue_fini(&queue);
 }
 
+/* ---- notes ----------------------------------------------------------------------------------- */
+
+static void check_text(const char *text, const char *expected) {
+  CHECK((text == NULL) == (expected == NULL));
+  if (expected)
+    CHECK_STR(text, expected);
+}
+
+static void check_note(const struct mill__note *note, const struct mill__note *expected) {
+  const mill_error *error = &note->error, *wanted = &expected->error;
+  CHECK_INT(note->kind, expected->kind);
+  CHECK_INT(note->number, expected->number);
+  CHECK_BYTES(note->text.ptr, note->text.len, expected->text.ptr, expected->text.len);
+  CHECK_INT(error->code, wanted->code);
+  CHECK_INT(error->status, wanted->status);
+  CHECK_INT(error->retry_after_ms, wanted->retry_after_ms);
+  CHECK_INT(error->byte_offset, wanted->byte_offset);
+  check_text(error->text, wanted->text);
+  check_text(error->kind, wanted->kind);
+  check_text(error->request_id, wanted->request_id);
+  CHECK_BYTES(error->body, error->body_len, wanted->body, wanted->body_len);
+}
+
+/* Notes stand between events, in order; what they point to is their own. */
+static void test_notes(void) {
+  char text[] = "too many", kind[] = "quota", id[] = "r-1", body[] = "<\0>";
+  const struct mill__note notes[] = {
+      {.kind = MILL__RECORD_OPENED},
+      {.kind = MILL__RECORD_COMMENT, .text = {BYTES("a\0comment")}},
+      {.kind = MILL__RECORD_COMMENT, .text = {"", 0}},
+      {.kind = MILL__RECORD_ID, .text = {BYTES("17")}},
+      {.kind = MILL__RECORD_RETRY, .number = UINT64_MAX},
+      {.kind = MILL__RECORD_LOST, .error = {.code = MILL_OK, .retry_after_ms = -1}},
+      {.kind = MILL__RECORD_LOST,
+       .error = {.code = MILL_E_STATUS,
+                 .status = 429,
+                 .retry_after_ms = 1500,
+                 .byte_offset = -1,
+                 .text = text,
+                 .kind = kind,
+                 .request_id = id,
+                 .body = body,
+                 .body_len = 3}},
+  };
+  struct mill__queue queue;
+  struct sample sample;
+  uint64_t seed = 5;
+  mill__queue_init(&queue);
+  for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+    CHECK_INT(mill__record_put_note(&queue, &notes[i]), MILL_OK);
+    make_sample(&sample, &seed);
+    CHECK(put(&queue, &sample));
+  }
+  struct mill__note copies[sizeof(notes) / sizeof(notes[0])];
+  memcpy(copies, notes, sizeof(notes));
+  char found_text[] = "too many"; /* the writer's own strings are gone by now */
+  memset(text, 'x', sizeof(text) - 1);
+  copies[6].error.text = found_text;
+  seed = 5;
+  for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+    const void *record = mill__queue_peek(&queue);
+    CHECK_INT(mill__record_kind(record), notes[i].kind);
+    check_note(mill__record_note(record), &copies[i]);
+    mill__queue_pop(&queue);
+    CHECK_INT(mill__record_kind(mill__queue_peek(&queue)), MILL__RECORD_EVENT);
+    make_sample(&sample, &seed);
+    check_record(&queue, &sample, sample.n_deltas);
+  }
+  CHECK(mill__queue_peek(&queue) == NULL);
+  mill__queue_fini(&queue);
+}
+
 static void run_starved(void *ctx) {
   (void)ctx;
   struct mill__queue queue;
@@ -186,6 +258,7 @@ int main(void) {
   test_alloc_install();
   test_round_trip();
   test_types();
+  test_notes();
   test_each_failing_allocation(run_starved, NULL);
   CHECK_INT(test_alloc_live(), 0);
   return 0;

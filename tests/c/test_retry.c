@@ -209,6 +209,113 @@ static void test_server_decides(void) {
   CHECK_INT(delay(error, 0, 401, 400), 400);
 }
 
+/* ---- event sources: reconnecting -------------------------------------------------------------- */
+
+static void test_which_connections_are_followed(void) {
+  static const struct {
+    int code, status;
+    enum mill_phase phase;
+    bool helps, helps_opened;
+  } cases[] = {
+      {MILL_OK, 0, MILL_PHASE_NONE, true, true},
+      {MILL_E_INTERRUPTED, 0, MILL_PHASE_NONE, true, true},
+      {MILL_E_CONNECT, 0, MILL_PHASE_NONE, true, true},
+      {MILL_E_TIMEOUT, 0, MILL_PHASE_CONNECT, true, true},
+      {MILL_E_TIMEOUT, 0, MILL_PHASE_FIRST_CHUNK, true, true},
+      {MILL_E_TIMEOUT, 0, MILL_PHASE_IDLE, true, true},
+      {MILL_E_TIMEOUT, 0, MILL_PHASE_TOTAL, false, false},
+      {MILL_E_STATUS, 301, MILL_PHASE_NONE, false, false},
+      {MILL_E_STATUS, 400, MILL_PHASE_NONE, false, false},
+      {MILL_E_STATUS, 407, MILL_PHASE_NONE, false, false},
+      {MILL_E_STATUS, 408, MILL_PHASE_NONE, true, true},
+      {MILL_E_STATUS, 409, MILL_PHASE_NONE, false, false},
+      {MILL_E_STATUS, 428, MILL_PHASE_NONE, false, false},
+      {MILL_E_STATUS, 429, MILL_PHASE_NONE, true, true},
+      {MILL_E_STATUS, 499, MILL_PHASE_NONE, false, false},
+      {MILL_E_STATUS, 500, MILL_PHASE_NONE, true, true},
+      {MILL_E_STATUS, 599, MILL_PHASE_NONE, true, true},
+      {MILL_E_STATUS, 600, MILL_PHASE_NONE, false, false},
+      {MILL_E_PROTOCOL, 0, MILL_PHASE_NONE, false, true},
+      {MILL_E_PROVIDER, 503, MILL_PHASE_NONE, false, false},
+      {MILL_E_LIMIT, 0, MILL_PHASE_NONE, false, false},
+      {MILL_E_NOMEM, 0, MILL_PHASE_NONE, false, false},
+      {MILL_E_SYSTEM, 0, MILL_PHASE_NONE, false, false},
+      {MILL_E_ARG, 0, MILL_PHASE_NONE, false, false},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    test_case("%s, status %d, phase %d", mill_error_name(cases[i].code), cases[i].status,
+              (int)cases[i].phase);
+    mill_error error = error_of(cases[i].code, cases[i].status);
+    error.phase = cases[i].phase;
+    CHECK_INT(mill__reconnect_helps(&error, false), cases[i].helps);
+    CHECK_INT(mill__reconnect_helps(&error, true), cases[i].helps_opened);
+    error.permanent = true;
+    CHECK(!mill__reconnect_helps(&error, true));
+  }
+}
+
+/* Every delay lies between `least` and `most`, and both are met. */
+static void check_delays(struct mill__reconnect reconnect, int64_t least, int64_t most) {
+  uint64_t seed = 7;
+  test_case("initial %lld, max %lld, asked %lld, after %lld, attempt %u",
+            (long long)reconnect.initial_ms, (long long)reconnect.max_ms,
+            (long long)reconnect.asked_ms, (long long)reconnect.retry_after_ms, reconnect.attempts);
+  for (int i = 0; i < 300; i++) {
+    int64_t delay_ms = mill__reconnect_delay_ms(&reconnect, test_random(&seed));
+    CHECK(delay_ms >= least && delay_ms <= most);
+  }
+  int64_t lowest = reconnect.asked_ms > 0 ? reconnect.asked_ms : 0;
+  if (lowest > DAY_MS)
+    lowest = DAY_MS;
+  CHECK_INT(mill__reconnect_delay_ms(&reconnect, 0), least);
+  CHECK_INT(mill__reconnect_delay_ms(&reconnect, (uint64_t)(most - lowest)), most);
+}
+
+static void test_reconnect_delays(void) {
+  static const int64_t far = INT64_MAX;
+  static const struct {
+    int64_t initial, max, asked, after;
+    unsigned attempts;
+    int64_t least, most;
+  } cases[] = {
+      /* full jitter that doubles up to the maximum */
+      {3000, 30000, -1, -1, 0, 0, 3000},
+      {3000, 30000, -1, -1, 1, 0, 6000},
+      {3000, 30000, -1, -1, 3, 0, 24000},
+      {3000, 30000, -1, -1, 4, 0, 30000},
+      {3000, 30000, -1, -1, 4000000000, 0, 30000},
+      {3000, 1000, -1, -1, 0, 0, 1000},
+      /* at once, but not for ever */
+      {0, 30000, -1, -1, 0, 0, 0},
+      {0, 30000, -1, -1, 1, 0, 100},
+      {0, 30000, -1, -1, 2, 0, 200},
+      {0, 50, -1, -1, 1, 0, 50},
+      {0, 0, -1, -1, 9, 0, 0},
+      /* what the server asked for is the least, and what doubles */
+      {3000, 30000, 500, -1, 0, 500, 500},
+      {3000, 30000, 500, -1, 2, 500, 2000},
+      {3000, 30000, 50000, -1, 5, 50000, 50000},
+      {3000, 30000, 0, -1, 0, 0, 0},
+      {3000, 30000, far, -1, 3, DAY_MS, DAY_MS},
+      {0, 0, 700, -1, 2, 700, 700},
+      /* Retry-After too */
+      {3000, 30000, -1, 10000, 0, 10000, 10000},
+      {3000, 30000, -1, 1000, 0, 1000, 3000},
+      {3000, 30000, 500, 100, 0, 500, 500},
+      {0, 30000, -1, DAY_MS, 0, DAY_MS, DAY_MS},
+      /* nobody makes anything overflow */
+      {far, far, -1, -1, 4000000000, 0, DAY_MS},
+      {1, far, -1, -1, 4000000000, 0, DAY_MS},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    check_delays((struct mill__reconnect){.initial_ms = cases[i].initial,
+                                          .max_ms = cases[i].max,
+                                          .asked_ms = cases[i].asked,
+                                          .retry_after_ms = cases[i].after,
+                                          .attempts = cases[i].attempts},
+                 cases[i].least, cases[i].most);
+}
+
 int main(void) {
   test_seconds();
   test_dates();
@@ -217,5 +324,7 @@ int main(void) {
   test_which_errors();
   test_delays();
   test_server_decides();
+  test_which_connections_are_followed();
+  test_reconnect_delays();
   return 0;
 }

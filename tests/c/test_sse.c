@@ -26,7 +26,7 @@
 
 /* What a run gave, and what it is held to while it goes on. */
 struct log {
-  struct mill__buf events, comments, unknown;
+  struct mill__buf events, comments, unknown, ids;
   struct mill__buf data; /* of the event under construction */
   struct mill__buf ends; /* of size_t: the offset behind each event's last byte */
   bool has_retry;
@@ -45,6 +45,7 @@ static void log_init(struct log *log) {
   mill__buf_init(&log->events, LOG_BYTES);
   mill__buf_init(&log->comments, LOG_BYTES);
   mill__buf_init(&log->unknown, LOG_BYTES);
+  mill__buf_init(&log->ids, LOG_BYTES);
   mill__buf_init(&log->data, LOG_BYTES);
   mill__buf_init(&log->ends, LOG_BYTES);
 }
@@ -53,6 +54,7 @@ static void log_fini(struct log *log) {
   mill__buf_fini(&log->events);
   mill__buf_fini(&log->comments);
   mill__buf_fini(&log->unknown);
+  mill__buf_fini(&log->ids);
   mill__buf_fini(&log->data);
   mill__buf_fini(&log->ends);
 }
@@ -61,6 +63,7 @@ static void log_clear(struct log *log) {
   mill__buf_clear(&log->events);
   mill__buf_clear(&log->comments);
   mill__buf_clear(&log->unknown);
+  mill__buf_clear(&log->ids);
   mill__buf_clear(&log->data);
   mill__buf_clear(&log->ends);
   log->has_retry = false;
@@ -123,6 +126,14 @@ static int on_retry(void *ctx, uint64_t retry_ms) {
   return MILL_OK;
 }
 
+/* An id is told here only where no event tells it. */
+static int on_id(void *ctx, mill_slice id) {
+  struct log *log = ctx;
+  CHECK(log->data.len == 0);
+  add(&log->ids, id.ptr, id.len, "\x1e");
+  return MILL_OK;
+}
+
 static int on_unknown(void *ctx, mill_slice name, mill_slice value) {
   struct log *log = ctx;
   CHECK(value.ptr >= name.ptr + name.len && value.ptr <= name.ptr + name.len + 2);
@@ -136,6 +147,7 @@ static const struct mill__sse_callbacks log_callbacks = {
     .event = on_event,
     .comment = on_comment,
     .retry = on_retry,
+    .id = on_id,
     .unknown = on_unknown,
 };
 
@@ -147,6 +159,7 @@ static void check_logs(const struct log *is, const struct log *expected) {
   check_same(&is->events, &expected->events);
   check_same(&is->comments, &expected->comments);
   check_same(&is->unknown, &expected->unknown);
+  check_same(&is->ids, &expected->ids);
   CHECK_INT(is->has_retry, expected->has_retry);
   CHECK_INT(is->retry_ms, expected->retry_ms);
 }
@@ -168,6 +181,8 @@ static void reference_dispatch(struct reference *ref, size_t end) {
   if (ref->has_data) {
     log_event(&ref->log, ref->type, ref->last_id);
     add(&ref->log.ends, &end, sizeof(end), "");
+  } else if (ref->has_id) {
+    add(&ref->log.ids, ref->id.ptr, ref->id.len, "\x1e");
   }
   ref->type = (mill_slice){"", 0};
   ref->has_data = ref->has_id = false;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,24 @@ def listen(request: pytest.FixtureRequest) -> Iterator[Listen]:
     yield start
     for listener in listeners:
         listener.end()
+
+
+@pytest.fixture(scope="session")
+def signed_by_itself(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost and 127.0.0.1 that nobody else has signed, its key beside it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("skipped: no openssl command to make a certificate with")
+    pem = tmp_path_factory.mktemp("tls") / "both.pem"
+    key = pem.with_suffix(".key")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    subprocess.run(
+        [*command.split(), "-addext", names, "-keyout", key, "-out", pem],
+        check=True,
+        capture_output=True,
+    )
+    pem.write_bytes(pem.read_bytes() + key.read_bytes())
+    return pem
 
 
 def timeout(**given: Any) -> millstream.Timeout:

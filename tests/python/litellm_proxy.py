@@ -43,15 +43,26 @@ class Proxy:
     log: Path
 
 
+_VERSION = re.sub(r"[^0-9.]+", "-", REQUIREMENT).strip("-")
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millstream"
+
+
 def _home() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    version = re.sub(r"[^0-9.]+", "-", REQUIREMENT).strip("-")
-    return Path(cache) / "millstream" / f"litellm-{version}-python-{python}"
+    return _cache() / f"litellm-{_VERSION}-python-{python}"
 
 
 def _ready_mark() -> Path:
     return _home() / "installed"
+
+
+def _installed_home() -> Path | None:
+    """Where the proxy is, whatever Python's it is: it runs in a process of its own."""
+    marks = sorted(_cache().glob(f"litellm-{_VERSION}-python-*/installed"))
+    return marks[0].parent if marks else None
 
 
 def install() -> None:
@@ -136,9 +147,9 @@ def running(folder: Path, upstream: str = "http://127.0.0.1:1/v1") -> Iterator[P
     Raises `Unavailable` where it is not installed, `RuntimeError` with the end of its log where it
     does not start.
     """
-    if not _ready_mark().exists():
+    home = _installed_home()
+    if home is None:
         raise Unavailable("LiteLLM is not installed; ./dev test installs it where a network is")
-    home = _home()
     config = folder / "config.yaml"
     config.write_text(_as_yaml(_config()))
     log_path = folder / "litellm.log"

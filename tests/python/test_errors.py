@@ -724,7 +724,6 @@ def test_a_connection_that_breaks(serve: Serve, connect: Connect, case: str, the
     assert len(server.requests) == 1
 
 
-@pytest.mark.xfail(reason="libcurl does not tell of a part of a status line")
 @pytest.mark.parametrize("then", ["close", "reset"])
 def test_a_connection_that_breaks_in_the_status_line(ask: Ask, then: Any) -> None:
     error, _ = raised_by(ask(mock.Raw(b"HTTP/1.1 20", then=then)))

@@ -16,11 +16,13 @@ import millstream
 from millstream import _core
 
 EXPORTED = {
-    "AsyncClient", "AsyncStream", "AuthenticationError", "BadRequest", "Cancelled", "Choice",
-    "Chunk", "Client", "ConnectError", "Error", "Event", "ForkedError", "Headers",
-    "LimitExceeded", "Limits", "Message", "NotFound", "PermissionDenied", "ProtocolError",
-    "ProviderError", "RateLimited", "Request", "Response", "ServerError", "StatusError",
-    "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage", "metrics", "wait",
+    "AsyncClient", "AsyncEventStream", "AsyncStream", "AuthenticationError", "BadRequest",
+    "Cancelled", "Change", "Choice", "Chunk", "Client", "Comment", "ConnectError", "Error", "Event",
+    "EventStream", "ForkedError", "Headers",
+    "LimitExceeded", "Limits", "Message", "NotFound", "PartialJSON", "PermissionDenied",
+    "ProtocolError", "ProviderError", "RateLimited", "Repair", "Request", "Response", "ServerError",
+    "StatusError", "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage",
+    "metrics", "wait",
 }  # fmt: skip
 STUBS = Path(millstream.__file__).with_name("_core.pyi")
 
@@ -33,7 +35,8 @@ def test_the_exported_names_are_these() -> None:
         for name, value in vars(millstream).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    lazy = {"AsyncClient", "AsyncStream"}  # asyncio is imported only when they are asked for
+    # imported only when they are asked for
+    lazy = {"AsyncClient", "AsyncEventStream", "AsyncStream", "Change", "PartialJSON", "Repair"}
     assert public | lazy == EXPORTED | {"annotations", "TYPE_CHECKING"}
 
 
@@ -71,7 +74,7 @@ def test_everything_exported_has_a_docstring() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("name", ["Client", "Limits", "Timeout", "Event", "Headers"])
+@pytest.mark.parametrize("name", ["Client", "Limits", "Timeout", "Comment", "Event", "Headers"])
 def test_signatures_can_be_read(name: str) -> None:
     assert inspect.signature(getattr(millstream, name)).parameters
 

@@ -1,0 +1,73 @@
+"""PartialJSON: the value of a JSON text while it is being written."""
+
+from __future__ import annotations
+
+from . import _core
+from ._core import Change, Repair
+from ._types import Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Change", "PartialJSON", "Repair"]
+
+# What may be the root of a text: enum mill_partial_root of the C core.
+_OBJECT, _ARRAY, _ANY = 1, 2, 7
+
+
+class PartialJSON(_core.PartialJSON):
+    """A JSON text that comes in pieces, and its value as far as it has come.
+
+        p = millstream.PartialJSON(dict)
+        for chunk in stream:
+            p.feed(chunk.text)
+            print(p.value)
+        answer = p.finish()
+
+    into: what the value is: None for any JSON, `dict` or `list` for an object or array, which is
+    then looked for in the text: all before it is skipped.
+    lenient: repair what is no JSON, and list it in `repairs`, instead of raising `ProtocolError`.
+    limits: `event_bytes` for the whole text, `json_depth`.
+
+    Each byte is looked at once: a piece costs the same at the end of a long text as at its
+    beginning. For that, `value` grows in place; `snapshot()` gives what does not change any more.
+    Keep no reference to a string that is still growing: while there is one, or after it was
+    hashed, the next piece copies it.
+
+    Prose around the value and Markdown's code fences are skipped, by the rules that stand in
+    include/millstream/partial.h. A key that comes twice has its last value. Lone surrogate halves,
+    and what is no UTF-8 in a string, become U+FFFD.
+
+    One thread feeds. Where there is no GIL, a reader of `value` in another thread may find None in
+    place of the string that is growing; `snapshot()` never has that.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        into: type | None = None,
+        /,
+        *,
+        lenient: bool = False,
+        limits: Limits | None = None,
+    ) -> Self:
+        limits = Limits() if limits is None else limits
+        return super().__new__(
+            cls,
+            lenient=lenient,
+            roots=_roots(into),
+            max_depth=limits.json_depth,
+            text_bytes=limits.event_bytes,
+        )
+
+
+def _roots(into: type | None) -> int:
+    if into is None:
+        return _ANY
+    if into is dict:
+        return _OBJECT
+    if into is list:
+        return _ARRAY
+    raise TypeError(f"PartialJSON: into must be dict, list or None, not {into!r}")
