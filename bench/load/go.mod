@@ -1,0 +1,3 @@
+module millstream/bench/load
+
+go 1.24

@@ -1,0 +1,314 @@
+"""A scene for one fault: what must hold around every fault is checked here, once for all rows.
+
+Before the fault a stream of another server is in the middle of its answer; after it that stream
+goes on to its end, the client that met the fault is answered again, and no descriptor and no thread
+is left that was not there before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import millstream
+from answers import DONE, GIVE_UP_S, LAST_CHUNK, MESSAGES, chat, eventually, head, http_chunks
+from millstream import mock
+
+Kind: TypeAlias = Literal["sync", "async"]
+Stream: TypeAlias = "millstream.Stream | millstream.AsyncStream"
+Client: TypeAlias = "millstream.Client | millstream.AsyncClient"
+
+FINE = "fine"
+HEAD = head(Transfer_Encoding="chunked", Connection="close")
+AB = http_chunks([chat("a") + chat("b")])  # what comes before most faults
+MIB = 1 << 20
+
+
+def patient(**given: Any) -> millstream.Timeout:
+    """Clocks that only a test gone wrong would see run out, but for those given."""
+    clocks = dict.fromkeys(("connect", "first_chunk", "idle", "total"), GIVE_UP_S)
+    return millstream.Timeout(**{**clocks, **given})
+
+
+def whole(*events: bytes, **fields: str) -> mock.Raw:
+    """An answer of these events, all of it right; the connection is closed after it."""
+    given = {"Transfer_Encoding": "chunked", "Connection": "close", **fields}
+    return mock.Raw(head(**given) + http_chunks([b"".join(events)]) + LAST_CHUNK)
+
+
+@dataclass
+class Outcome:
+    """How a stream ended: the chunks before the end, and the one exception, if any."""
+
+    stream: Stream
+    chunks: list[millstream.Chunk] = field(default_factory=list)
+    error: millstream.Error | None = None
+    after: list[millstream.Chunk] = field(default_factory=list)  # what comes after the end: nothing
+
+    @property
+    def text(self) -> str:
+        return "".join(chunk.text for chunk in self.chunks)
+
+    @property
+    def retries(self) -> int:
+        return self.stream.timing.retries
+
+    def is_success(self, text: str) -> None:
+        if self.error is not None:
+            raise self.error
+        assert self.text == text == self.stream.message.text
+
+    def is_error(
+        self, kind: type[millstream.Error], text: str = "", **facts: Any
+    ) -> millstream.Error:
+        """The exception, of exactly this class and with these facts, after exactly this text."""
+        assert self.error is not None, f"no error after {self.text[:100]!r}"
+        assert type(self.error) is kind, repr(self.error)
+        assert self.text == text
+        assert {name: getattr(self.error, name) for name in facts} == facts
+        return self.error
+
+
+class _Sync:
+    """A thread that reads."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+
+    def next(self, stream: millstream.Stream) -> Future[millstream.Chunk | None]:
+        return self._pool.submit(next, stream, None)
+
+    def read(self, outcome: Outcome) -> Future[None]:
+        return self._pool.submit(self._read, outcome)
+
+    def _read(self, outcome: Outcome) -> None:
+        assert isinstance(outcome.stream, millstream.Stream)
+        try:
+            for chunk in outcome.stream:
+                outcome.chunks.append(chunk)
+        except millstream.Error as error:
+            outcome.error = error
+        outcome.after.extend(outcome.stream)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+class _Async:
+    """An event loop on a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def next(self, stream: millstream.AsyncStream) -> Future[millstream.Chunk | None]:
+        async def take() -> millstream.Chunk | None:
+            return await anext(stream, None)
+
+        return asyncio.run_coroutine_threadsafe(take(), self._loop)
+
+    def read(self, outcome: Outcome) -> Future[None]:
+        return asyncio.run_coroutine_threadsafe(self._read(outcome), self._loop)
+
+    async def _read(self, outcome: Outcome) -> None:
+        assert isinstance(outcome.stream, millstream.AsyncStream)
+        try:
+            async for chunk in outcome.stream:
+                outcome.chunks.append(chunk)
+        except millstream.Error as error:
+            outcome.error = error
+        outcome.after.extend([chunk async for chunk in outcome.stream])
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result(GIVE_UP_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(GIVE_UP_S)
+        self._loop.close()
+
+    async def _settle(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+class Scene:
+    """Streams of a Client or of an AsyncClient, each read where its kind is read."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._readers: list[Any] = []
+        self._servers: list[mock.Server] = []
+        self._streams: list[Stream] = []
+
+    def serve(self, *steps: mock.Step, **options: Any) -> mock.Server:
+        """A server that answers like this, the last step again and again."""
+        server = mock.Server(list(steps), **options)
+        server.start()
+        self._servers.append(server)
+        return server
+
+    def client(self, to: mock.Server | str, **options: Any) -> Client:
+        """A client that does not try again and waits as long as a test may."""
+        url = to if isinstance(to, str) else to.url
+        given = {"api_key": "sk-test", "max_retries": 0, "timeout": patient(), **options}
+        kinds = {"sync": millstream.Client, "async": millstream.AsyncClient}
+        return kinds[self.kind](base_url=url, **given)
+
+    def ask(self, to: mock.Server | str | Client, **options: Any) -> Stream:
+        """A stream of that server or client; it is cancelled with the scene."""
+        client = self.client(to, **options) if isinstance(to, (mock.Server, str)) else to
+        self._streams.append(client.stream(model="m", messages=MESSAGES))
+        return self._streams[-1]
+
+    def reader(self) -> Any:
+        """Another thread, or another event loop on one."""
+        self._readers.append(_Sync() if self.kind == "sync" else _Async())
+        return self._readers[-1]
+
+    def wait_for_next(self, stream: Stream) -> Future[millstream.Chunk | None]:
+        """Begin to wait for a chunk; None is the end."""
+        future: Future[millstream.Chunk | None] = self.reader().next(stream)
+        return future
+
+    def next(self, stream: Stream) -> millstream.Chunk:
+        chunk = self.wait_for_next(stream).result(GIVE_UP_S)
+        assert chunk is not None
+        return chunk
+
+    def read(self, stream: Stream, reader: Any = None) -> Outcome:
+        """Read a stream to its end, and once more."""
+        outcome = Outcome(stream)
+        (reader or self.reader()).read(outcome).result(GIVE_UP_S)
+        assert outcome.after == []
+        if outcome.error is not None:
+            assert outcome.error.message == stream.message
+        return outcome
+
+    def meet(self, *steps: mock.Step, tls: Any = None, **options: Any) -> Outcome:
+        """What a stream of this answer comes to; the same client is then answered again."""
+        server = self.serve(*steps, FINE_ANSWER, ssl_context=tls)
+        client = self.client(server, **options)
+        outcome = self.read(self.ask(client))
+        self.is_answered(client)
+        return outcome
+
+    def is_answered(self, client: Client) -> None:
+        self.read(self.ask(client)).is_success(FINE)
+
+    def end(self) -> None:
+        while self._streams:
+            self._streams.pop().cancel()
+        while self._readers:
+            self._readers.pop().close()
+        for server in self._servers:
+            server.close()
+
+
+FINE_ANSWER = whole(chat(FINE, finish="stop"), DONE)
+
+
+class Neighbour:
+    """A stream in the middle of its answer, of a client, a server and a reader of its own."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._scene = Scene(kind)
+        self._gate = mock.Gate()
+        first, last = http_chunks([chat("one")]), http_chunks([chat(" two", finish="stop"), DONE])
+        answer = mock.Raw([HEAD + first, self._gate, last + LAST_CHUNK])
+        self._stream = self._scene.ask(self._scene.serve(answer))
+        assert self._scene.next(self._stream).text == "one"
+
+    def goes_on(self) -> None:
+        self._gate.open()
+        rest = self._scene.read(self._stream)
+        assert (rest.text, rest.error) == (" two", None)
+        assert self._stream.message.text == "one two"
+
+    def end(self) -> None:
+        self._gate.open()
+        self._scene.end()
+        del self._stream
+
+
+# ---- what a process holds ------------------------------------------------------------------------
+
+
+def _descriptors() -> set[str]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(f"{entry.name} {entry.readlink()}")
+        except OSError:  # the listing's own, closed by now
+            pass
+    return found
+
+
+def _threads() -> set[str]:
+    return set(os.listdir("/proc/self/task"))
+
+
+class Held:
+    """The descriptors and threads of this process at one moment."""
+
+    def __init__(self) -> None:
+        self._descriptors = _descriptors()
+        self._threads = _threads()
+
+    def since(self) -> set[str]:
+        """Those that came since and are still there."""
+        return (_descriptors() - self._descriptors) | (_threads() - self._threads)
+
+    def nothing_is_left(self) -> None:
+        gc.collect()  # an exception and the frames of its traceback hold each other, and streams
+        assert eventually(lambda: not self.since()), self.since()
+
+
+def _status(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(name)
+
+
+@contextmanager
+def memory_within(bytes_more: int) -> Iterator[None]:
+    """At no time does the process hold that much more memory than at the beginning."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    before = _status("VmRSS")
+    yield
+    assert _status("VmHWM") - before <= bytes_more
+
+
+@contextmanager
+def around_a_fault(kind: Kind) -> Iterator[Scene]:
+    """A scene; at its end all that the module's page promises is checked."""
+    held, neighbour, scene = Held(), Neighbour(kind), Scene(kind)
+    try:
+        yield scene
+        neighbour.goes_on()
+    finally:
+        scene.end()
+        neighbour.end()
+    held.nothing_is_left()
+
+
+def warm_up() -> None:
+    """Start what lives as long as the process: the engine's thread and its descriptors."""
+    with mock.Server(FINE_ANSWER) as url:
+        client = millstream.Client(base_url=url, timeout=patient())
+        assert client.stream(model="m", messages=MESSAGES).result().text == FINE
+
+
+def repeated(parts: Sequence[bytes | float]) -> Iterator[bytes | float]:
+    """These parts for ever."""
+    while True:
+        yield from parts
