@@ -157,7 +157,6 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   /* A leader asks anew: what the cache has would not last as long as its followers count on. */
   SET(options, CURLOPT_DNS_CACHE_TIMEOUT,
       stream->transfer.resolve.leads ? MILL__RESOLVE_TTL_S : MILL__RESOLVE_TTL_S + 10L);
-  SET(options, CURLOPT_FRESH_CONNECT, stream->transfer.fresh ? 1L : 0L);
   SET(options, CURLOPT_MAXAGE_CONN, (long)(MILL__ENGINE_KEEPALIVE_MS / 1000));
   SET(options, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
   SET(options, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -168,6 +167,9 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   SET(options, CURLOPT_HTTP_VERSION,
       on ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
   SET(options, CURLOPT_PIPEWAIT, on ? 1L : 0L);
+  /* A kept connection that turns out dead would cost an event source one of its waits. */
+  bool own = stream->transfer.fresh || (stream->request.set.events && !on);
+  SET(options, CURLOPT_FRESH_CONNECT, own ? 1L : 0L);
 }
 
 static void set_request(struct options *options, const mill_request *set,
