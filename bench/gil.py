@@ -58,11 +58,13 @@ def compute(seconds: float) -> Computing:
 
 
 def read(stream: millstream.Stream) -> None:
+    """Up to the end."""
     for _ in stream:
         pass
 
 
 def beside(client: millstream.Client, n: int, seconds: float) -> Computing:
+    """Compute while n streams are read."""
     streams = [client.stream(model="m", messages=MESSAGES) for _ in range(n)]
     readers = [threading.Thread(target=read, args=[stream]) for stream in streams]
     for reader in readers:
@@ -78,6 +80,7 @@ def beside(client: millstream.Client, n: int, seconds: float) -> Computing:
 
 
 def main() -> None:
+    """Measure and print the table."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     chunks = round((seconds + 60) * CHUNKS_A_SECOND)
     server = subprocess.Popen(

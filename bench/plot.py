@@ -1,4 +1,4 @@
-"""The picture of the README: plot.py RESULTS PICTURE.
+"""The picture of the README: plot.py RESULTS PICTURE, an SVG or a PNG.
 
 Drawn with colours that are read on white and on black, on no ground of its own.
 """
@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 INK, US, FLOOR, PEER = "#7d8590", "#2f81f7", "#3fb950", "#a08c5b"
 PANELS = (
-    ("one", "cpu_us", "one stream: CPU a chunk, µs"),
-    ("threads", "cpu_us", "50 threads: CPU a chunk, µs"),
-    ("tasks", "cpu_us", "500 tasks: CPU a chunk, µs"),
-    ("busy", "share", "a computing thread's share of a CPU beside 50 streams"),
+    ("one", "cpu_us", "one stream: CPU a chunk, µs (log)"),
+    ("threads", "cpu_us", "50 threads: CPU a chunk, µs (log)"),
+    ("tasks", "cpu_us", "500 tasks: CPU a chunk, µs (log)"),
+    ("busy", "share", "a CPU's share kept by a thread beside 50 streams"),
 )
 
 
@@ -61,7 +61,8 @@ def main(results: Path, picture: Path) -> None:
     figure = Figure(figsize=(8, 2.0 + 1.9 * ((len(panels) + 1) // 2)), layout="constrained")
     for i, (row, metric, title) in enumerate(panels):
         draw(figure.add_subplot((len(panels) + 1) // 2, 2, i + 1), rows[row], metric, title)
-    figure.savefig(picture, transparent=True, metadata={"Date": None})
+    dated = {"metadata": {"Date": None}} if picture.suffix == ".svg" else {}
+    figure.savefig(picture, transparent=True, dpi=160, **dated)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ FAST = (EASY, US, "millstream batches", "pycurl + orjson")
 
 def one(name: str, quick: bool) -> Command:
     """Enough chunks for half a second or more of each."""
-    n = (400_000 if name in FAST else 30_000) // (8 if quick else 1)
+    n = (1_000_000 if name in FAST else 30_000) // (8 if quick else 1)
     if name == EASY:
         return ["{floor_easy}", "one", server(n) + CHAT]
     return [CONTESTANT, "one", name, server(n)]

@@ -34,6 +34,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = ROOT / ".cache" / "bench.json"
 ROUNDS, QUICK_ROUNDS = 5, 1
+START_MS = 300  # what an interpreter and its imports take, and more: no part of a profile
 TIMEOUT_S = 300  # a contestant that takes longer has failed
 
 Figures = dict[str, float]
@@ -172,14 +173,18 @@ class Bench:
 
 
 def profile(bench: Bench, row: Row) -> None:
-    """Our own work in a row under perf, and where its time went."""
+    """Our own work in a row under perf, and where its time went: by library, by function."""
     data = ROOT / ".cache" / f"perf-{row.name}.data"
-    record = ["perf", "record", "--quiet", "--call-graph=fp", f"--output={data}", "--"]
+    record = ["perf", "record", "--quiet", "--freq=10000", "--call-graph=fp", f"--output={data}"]
+    record.append(f"--delay={START_MS}")
     with bench.serving({}) as server:
-        command = bench.command(row, US, True, server)
-        print(f"{row.name}: {bench.run(record + command)}")
-    shown = ["--stdio", "--no-children", "--call-graph=none", "--sort=dso,symbol"]
-    print(output("perf", "report", f"--input={data}", *shown, "--percent-limit=0.7"))
+        command = bench.command(row, US, False, server)
+        print(f"==> {row.name}: {json.dumps(bench.run([*record, '--', *command]))}")
+    shown = ["--stdio", "--no-children", "--call-graph=none", "--percent-limit=0.7"]
+    for sort in ("dso", "dso,symbol"):
+        told = output("perf", "report", f"--input={data}", *shown, f"--sort={sort}")
+        print("\n".join(line.rstrip() for line in told.splitlines() if line[:1] not in ("#", "")))
+        print()
     print(f"callers: perf report --input={data}", flush=True)
 
 
@@ -250,12 +255,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("build", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="short, and a round only: a trial")
-    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--rounds", type=int, help="0: measure nothing, only --publish")
     parser.add_argument("--profile", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--publish", action="store_true", help="write docs/performance.md and docs/bench.svg"
     )
-    parsed = parser.parse_args()
+    parsed = parser.parse_intermixed_args()  # options may stand anywhere
     unknown = set(parsed.rows) - set(names)
     if unknown:
         parser.error(f"no row {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
@@ -266,10 +271,12 @@ def measure(bench: Bench, asked: argparse.Namespace) -> None:
     """Measure, keep, show."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
     results["machine"] = machine(bench.peers)
-    rounds = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS)
+    rounds = asked.rounds
+    if rounds is None:
+        rounds = QUICK_ROUNDS if asked.quick else ROUNDS
     print(report.machine_line(results["machine"]), flush=True)
     for row in ROWS:
-        if asked.rows and row.name not in asked.rows:
+        if rounds == 0 or (asked.rows and row.name not in asked.rows):
             continue
         results["rows"][row.name] = measure_row(bench, row, rounds, asked.quick)
         RESULTS.parent.mkdir(exist_ok=True)

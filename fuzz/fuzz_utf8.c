@@ -101,8 +101,9 @@ static void tell(struct fuzz_run *run, const struct fuzz_input *input) {
   size_t prefix = mill__utf8_valid_prefix(input->bytes, input->len);
   require(prefix <= input->len && prefix <= expected.len);
   require(prefix == 0 || memcmp(input->bytes, expected.ptr, prefix) == 0);
-  bool is_valid = expected.len == input->len && memcmp(input->bytes, expected.ptr, input->len) == 0;
-  require((prefix == input->len) == (input->len == 0 || is_valid));
+  bool is_valid = input->len == 0 || (expected.len == input->len &&
+                                      memcmp(input->bytes, expected.ptr, input->len) == 0);
+  require((prefix == input->len) == is_valid);
   free(expected.ptr);
   mill__buf_fini(&subject.out);
 }

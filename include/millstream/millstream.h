@@ -48,7 +48,10 @@ typedef struct mill_allocator {
   void (*free)(void *block);
 } mill_allocator;
 
-/* Replace the allocator. Call before anything else of this library, or not at all. */
+/*
+ * Replace the allocator. Call before anything else of this library, or not at all. libcurl's own is
+ * the program's to replace: curl_global_init_mem before the first engine.
+ */
 MILL_API void mill_set_allocator(const mill_allocator *allocator);
 
 MILL_API const char *mill_version(void);         /* "0.1.0" */

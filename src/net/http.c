@@ -30,7 +30,8 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     return CURL_SOCKET_BAD;
   }
   stream->transfer.http.opened = true;
-  stream->transfer.http.fd = fd;
+  if (!stream->transfer.http.sent) /* libcurl's own second attempt is not ours */
+    stream->transfer.http.fd = fd;
   mill__transfer_on_socket(stream);
   return fd;
 }
@@ -42,14 +43,19 @@ static int on_close_socket(void *user, curl_socket_t fd) {
   return 0;
 }
 
+/* What lies on the socket is HTTP: there is no TLS. */
+static bool is_plain(const struct mill__http *http, const char *proxy) {
+  const char *url = "";
+  curl_easy_getinfo(http->easy, CURLINFO_EFFECTIVE_URL, &url);
+  return strncasecmp(url, "https:", 6) != 0 && !(proxy && !strncasecmp(proxy, "https:", 6));
+}
+
 /*
  * libcurl tells of an answer when its first line is whole. Whether a connection broke inside that
  * line, the socket's count of bytes says; not under TLS, which has bytes of its own.
  */
-static void count_from_here(struct mill__http *http, const char *proxy) {
-  const char *url = "";
-  curl_easy_getinfo(http->easy, CURLINFO_EFFECTIVE_URL, &url);
-  if (!strncasecmp(url, "https:", 6) || (proxy && !strncasecmp(proxy, "https:", 6)))
+static void count_from_here(struct mill__http *http, bool plain) {
+  if (!plain)
     http->fd = -1;
   if (http->fd >= 0)
     http->received = mill__loop_received(http->fd);
@@ -65,11 +71,12 @@ static void count_to_here(mill_stream *stream) {
 }
 
 /*
- * The server has closed the kept connection that the request is about to go out on. Some versions
- * of libcurl look no more than once a second.
+ * The server has closed the kept connection that the request is about to go out on, or has sent what
+ * nobody asked for, which would be taken for the answer. Some versions of libcurl look no more than
+ * once a second.
  */
-static bool is_dead(int fd) {
-  struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
+static bool is_dead(int fd, bool plain) {
+  struct pollfd pollfd = {.fd = fd, .events = (short)(POLLRDHUP | (plain ? POLLIN : 0))};
   return fd >= 0 && poll(&pollfd, 1, 0) == 1;
 }
 
@@ -90,12 +97,13 @@ static int on_request(void *user, char *remote_ip, char *local_ip, int remote_po
   }
   /* libcurl has no socket to tell before the exchange is over. */
   http->fd = mill__loop_find(&stream->engine->loop, http->fd, local_port, remote_port);
-  if (!http->opened && is_dead(http->fd)) {
+  bool plain = is_plain(http, stream->request.set.proxy);
+  if (!http->opened && is_dead(http->fd, plain)) {
     http->dead = true;
     return CURL_PREREQFUNC_ABORT;
   }
   http->sent = true;
-  count_from_here(http, stream->request.set.proxy);
+  count_from_here(http, plain);
   mill__transfer_on_sent(stream);
   return CURL_PREREQFUNC_OK;
 }

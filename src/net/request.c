@@ -111,6 +111,20 @@ static const char *check_source(const mill_event_source *source) {
   return NULL;
 }
 
+/* Without a scheme it is an HTTP proxy. */
+static const char *check_proxy(const char *proxy) {
+  static const char *const schemes[] = {"http",    "https",  "socks",  "socks4",
+                                        "socks4a", "socks5", "socks5h"};
+  const char *colon = strstr(proxy, "://");
+  size_t len = colon ? (size_t)(colon - proxy) : 0;
+  bool known = !colon;
+  if (has_control(proxy))
+    return "proxy: has a control character";
+  for (size_t i = 0; i < sizeof schemes / sizeof *schemes && !known; i++)
+    known = len == strlen(schemes[i]) && !strncasecmp(proxy, schemes[i], len);
+  return known ? NULL : "proxy: is neither HTTP nor SOCKS";
+}
+
 static const char *check(const mill_request *request) {
   const char *why = check_url(request->url);
   if (!why && (!request->method || !is_token(request->method)))
@@ -123,8 +137,8 @@ static const char *check(const mill_request *request) {
     why = check_numbers(request);
   if (!why && (!request->format || !mill__dialect_find(request->format)))
     why = "format: is not one of mill_formats()";
-  if (!why && request->proxy && has_control(request->proxy))
-    why = "proxy: has a control character";
+  if (!why && request->proxy)
+    why = check_proxy(request->proxy);
   if (!why && request->events)
     why = check_source(request->events);
   return why;

@@ -203,6 +203,29 @@ const char *test_run_name(const struct test_pieces *pieces) {
   return name;
 }
 
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+void test_fault_set(struct test_fault *fault, size_t n, bool for_ever) {
+  atomic_store(&fault->struck, false);
+  atomic_store(&fault->for_ever, for_ever);
+  atomic_store(&fault->countdown, n);
+}
+
+/* Counts down to the fault; at 1 it is this one. */
+bool test_fault_strikes(struct test_fault *fault) {
+  size_t left = atomic_load(&fault->countdown);
+  while (left > 0) {
+    size_t next = left > 1 ? left - 1 : atomic_load(&fault->for_ever) ? 1 : 0;
+    if (!atomic_compare_exchange_weak(&fault->countdown, &left, next))
+      continue;
+    if (left > 1)
+      return false;
+    atomic_store(&fault->struck, true);
+    return true;
+  }
+  return false;
+}
+
 /* ---- allocations ----------------------------------------------------------------------------- */
 
 #define BLOCK_MAGIC UINT64_C(0x6D696C6C626C6B21)
@@ -213,27 +236,12 @@ struct block {
   size_t size;
 };
 
-static atomic_size_t alloc_live, alloc_countdown;
-static atomic_bool alloc_for_ever, alloc_failed;
-
-/* Counts down to the failure; at 1 it is this one. */
-static bool must_fail(void) {
-  size_t left = atomic_load(&alloc_countdown);
-  while (left > 0) {
-    size_t next = left > 1 ? left - 1 : atomic_load(&alloc_for_ever) ? 1 : 0;
-    if (!atomic_compare_exchange_weak(&alloc_countdown, &left, next))
-      continue;
-    if (left > 1)
-      return false;
-    atomic_store(&alloc_failed, true);
-    return true;
-  }
-  return false;
-}
+static atomic_size_t alloc_live;
+static struct test_fault alloc_fault;
 
 static void *counting_malloc(size_t size) {
   CHECK(size > 0); /* some allocators answer 0 with NULL */
-  if (must_fail())
+  if (test_fault_strikes(&alloc_fault))
     return NULL;
   struct block *block = malloc(sizeof(*block) + size);
   if (block == NULL)
@@ -274,13 +282,11 @@ void test_alloc_install(void) {
 }
 
 void test_alloc_fail(size_t n, bool for_ever) {
-  atomic_store(&alloc_failed, false);
-  atomic_store(&alloc_for_ever, for_ever);
-  atomic_store(&alloc_countdown, n);
+  test_fault_set(&alloc_fault, n, for_ever);
 }
 
 bool test_alloc_failed(void) {
-  return atomic_load(&alloc_failed);
+  return atomic_load(&alloc_fault.struck);
 }
 
 size_t test_alloc_live(void) {

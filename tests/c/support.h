@@ -8,6 +8,7 @@
 #ifndef MILL_TESTS_SUPPORT_H
 #define MILL_TESTS_SUPPORT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,11 +72,22 @@ const char *test_next_piece(struct test_pieces *pieces, size_t *ret_len);
 /* "split in two, run 7": for test_case. Valid until the next call. */
 const char *test_run_name(const struct test_pieces *pieces);
 
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+/* Strikes at the `n`th call from now (1: the next), and at all after it if `for_ever`; 0: never. */
+struct test_fault {
+  atomic_size_t countdown;
+  atomic_bool for_ever, struck;
+};
+
+void test_fault_set(struct test_fault *fault, size_t n, bool for_ever);
+bool test_fault_strikes(struct test_fault *fault); /* counts a call */
+
 /* ---- allocations ----------------------------------------------------------------------------- */
 
 /* Count all of the core's allocations, from here on. A realloc always moves the block. */
 void test_alloc_install(void);
-/* The `n`th allocation from now (1: the next) fails, and all after it if `for_ever`; 0: none. */
+/* As test_fault_set. */
 void test_alloc_fail(size_t n, bool for_ever);
 bool test_alloc_failed(void); /* one failed since the last test_alloc_fail */
 size_t test_alloc_live(void); /* blocks that are not freed */

@@ -703,7 +703,9 @@ static void check_finish(mill_slice word, const struct json *expected) {
   } else if (finish->type == JSON_STRING) {
     CHECK_BYTES(word.ptr, word.len, finish->text, finish->len);
   } else {
-    CHECK_INT(strtol(word.ptr, NULL, 10), finish->number);
+    int64_t number;
+    CHECK(mill__json_int64(word, &number));
+    CHECK_INT(number, finish->number);
   }
 }
 
