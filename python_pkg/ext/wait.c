@@ -150,13 +150,15 @@ static bool look(struct wait_entry *entry, mill_waiter *waiter, enum mill_wait w
 /* Whether one is there, after a sleep where none was. */
 static bool look_or_sleep(struct wait_entry *entries, Py_ssize_t n, mill_waiter *waiter,
                           enum mill_wait what, int64_t deadline_ns) {
-  int64_t ms = slice_ms(deadline_ns);
+  bool all_mine = true;
   for (Py_ssize_t i = 0; i < n; i++) {
     if (look(&entries[i], waiter, what))
       return true;
-    if (!entries[i].mine && (ms < 0 || ms > OTHERS_TURN_SLICE_MS))
-      ms = OTHERS_TURN_SLICE_MS;
+    all_mine &= entries[i].mine;
   }
+  int64_t ms = slice_ms(deadline_ns);
+  if (!all_mine && (ms < 0 || ms > OTHERS_TURN_SLICE_MS))
+    ms = OTHERS_TURN_SLICE_MS;
   if (ms)
     sleep_on(entries->stream, waiter, ms);
   return false;

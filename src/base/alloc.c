@@ -41,6 +41,12 @@ void mill__free(void *block) {
     current.free(block);
 }
 
+void mill__free_secret(void *block, size_t size) {
+  if (block != NULL)
+    explicit_bzero(block, size);
+  mill__free(block);
+}
+
 char *mill__strndup(const char *text, size_t len) {
   if (len == SIZE_MAX)
     return NULL;

@@ -10,9 +10,10 @@
 #define ALIGNMENT alignof(max_align_t)
 
 struct mill__queue_block {
-  _Atomic(struct mill__queue_block *) next; /* set once, when the producer has left this block */
-  atomic_size_t committed;                  /* bytes that the consumer may read */
-  size_t size;                              /* bytes of records that fit */
+  /* Set once, when the producer has left this block; then, among the spare ones, the next spare. */
+  _Atomic(struct mill__queue_block *) next;
+  atomic_size_t committed; /* bytes that the consumer may read */
+  size_t size;             /* bytes of records that fit */
   alignas(max_align_t) char records[];
 };
 
@@ -25,33 +26,40 @@ static size_t record_bytes(size_t size) {
 }
 
 void mill__queue_init(struct mill__queue *queue) {
-  queue->tail = queue->head = NULL;
+  queue->tail = queue->head = queue->kept = NULL;
   queue->reserved = queue->read = 0;
   atomic_init(&queue->first, NULL);
   atomic_init(&queue->spare, NULL);
   atomic_init(&queue->bytes, 0);
 }
 
-void mill__queue_fini(struct mill__queue *queue) {
-  struct mill__queue_block *block = queue->head;
-  if (!block)
-    block = atomic_load(&queue->first);
+static void free_blocks(struct mill__queue_block *block) {
   while (block) {
     struct mill__queue_block *next = atomic_load(&block->next);
     mill__free(block);
     block = next;
   }
-  mill__free(atomic_load(&queue->spare));
+}
+
+void mill__queue_fini(struct mill__queue *queue) {
+  free_blocks(queue->head ? queue->head : atomic_load(&queue->first));
+  free_blocks(queue->kept);
+  free_blocks(atomic_load(&queue->spare));
   mill__queue_init(queue);
 }
 
+/* One that was read, or NULL. All that the consumer gave back are taken at once: no other pops. */
+static struct mill__queue_block *take_spare(struct mill__queue *queue) {
+  if (!queue->kept)
+    queue->kept = atomic_exchange_explicit(&queue->spare, NULL, memory_order_acquire);
+  struct mill__queue_block *block = queue->kept;
+  if (block)
+    queue->kept = atomic_load_explicit(&block->next, memory_order_relaxed);
+  return block;
+}
+
 static struct mill__queue_block *new_block(struct mill__queue *queue, size_t need) {
-  struct mill__queue_block *block =
-      atomic_exchange_explicit(&queue->spare, NULL, memory_order_acquire);
-  if (block && block->size < need) {
-    mill__free(block);
-    block = NULL;
-  }
+  struct mill__queue_block *block = need > MILL__QUEUE_BLOCK_BYTES ? NULL : take_spare(queue);
   if (!block) {
     size_t size = need > MILL__QUEUE_BLOCK_BYTES ? need : MILL__QUEUE_BLOCK_BYTES;
     block = mill__malloc(sizeof *block + size);
@@ -97,6 +105,14 @@ void mill__queue_commit(struct mill__queue *queue) {
   atomic_fetch_add_explicit(&queue->tail->committed, size, memory_order_release);
 }
 
+static void give_spare(struct mill__queue *queue, struct mill__queue_block *block) {
+  struct mill__queue_block *first = atomic_load_explicit(&queue->spare, memory_order_relaxed);
+  do
+    atomic_store_explicit(&block->next, first, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&queue->spare, &first, block, memory_order_release,
+                                                memory_order_relaxed));
+}
+
 /* The consumer has read all of its block and a next one is there. */
 static void leave_block(struct mill__queue *queue, struct mill__queue_block *next) {
   struct mill__queue_block *done = queue->head;
@@ -104,8 +120,9 @@ static void leave_block(struct mill__queue *queue, struct mill__queue_block *nex
   queue->read = 0;
   /* A block made for one large record is not worth keeping. */
   if (done->size == MILL__QUEUE_BLOCK_BYTES)
-    done = atomic_exchange_explicit(&queue->spare, done, memory_order_acq_rel);
-  mill__free(done);
+    give_spare(queue, done);
+  else
+    mill__free(done);
 }
 
 void *mill__queue_peek(struct mill__queue *queue) {

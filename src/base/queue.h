@@ -1,8 +1,9 @@
 /*
  * A bounded queue of variable-sized records from one producer thread to one consumer thread.
  *
- * Records lie one behind the other in blocks; a block that was read is used again, so the steady
- * state allocates nothing. Neither side ever waits for the other.
+ * Records lie one behind the other in blocks; those that were read are used again, so the steady
+ * state allocates nothing: a queue keeps as many as it once held. Neither side ever waits for the
+ * other.
  *
  * Empty: peek gives NULL. Full: `bytes` at or above the owner's limit; the queue always takes
  * one more record, so that a record larger than the limit can pass. The owner stops producing then
@@ -23,13 +24,14 @@ struct mill__queue_block;
 struct mill__queue {
   /* producer */
   struct mill__queue_block *tail;
-  size_t reserved; /* bytes of the record under construction; 0: none */
+  size_t reserved;                /* bytes of the record under construction; 0: none */
+  struct mill__queue_block *kept; /* spare blocks, taken over from `spare` */
   /* consumer */
   struct mill__queue_block *head;
   size_t read; /* offset into head */
   /* both */
   _Atomic(struct mill__queue_block *) first; /* the block that the consumer starts with */
-  _Atomic(struct mill__queue_block *) spare; /* a read block, waiting to be used again */
+  _Atomic(struct mill__queue_block *) spare; /* blocks that were read, to be used again */
   atomic_size_t bytes;                       /* committed and not popped */
 };
 

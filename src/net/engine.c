@@ -1,6 +1,7 @@
 /* The engine: one thread that drives every transfer; see engine.h. */
 #include "net/engine.h"
 
+#define CURL_DISABLE_DEPRECATION /* curl_multi_socket_all, see heartbeat */
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -98,6 +99,7 @@ static void notify_touched(mill_engine *engine) {
   while ((link = mill__list_pop(&engine->touched))) {
     mill_stream *stream = MILL__CONTAINER(link, mill_stream, transfer.touched);
     bool over = stream->transfer.state == MILL__TRANSFER_DONE;
+    mill__transfer_settle(stream);
     mill__stream_notify(stream, MILL__ARMED_DATA);
     if (over)
       mill__stream_unref(stream); /* the engine's own reference */
@@ -199,8 +201,8 @@ static void close_multi(mill_engine *engine) {
 
 static void act(mill_engine *engine, curl_socket_t fd, int what) {
   int running;
-  if (engine->multi)
-    curl_multi_socket_action(engine->multi, fd, what, &running);
+  if (engine->multi && curl_multi_socket_action(engine->multi, fd, what, &running))
+    engine->blind = true; /* out of memory: a socket may have gone untold */
 }
 
 static void collect_done(mill_engine *engine) {
@@ -276,7 +278,7 @@ static void heartbeat(mill_engine *engine) {
     return;
   }
   if (engine->blind && engine->multi)
-    curl_multi_perform(engine->multi, &running);
+    curl_multi_socket_all(engine->multi, &running); /* tells all sockets anew */
   else
     act(engine, CURL_SOCKET_TIMEOUT, 0);
   mill__timer_set(&engine->timers, &engine->heartbeat,

@@ -133,11 +133,13 @@ struct options {
   CURLcode result;
 };
 
+static void note(struct options *options, CURLcode result) {
+  if (!options->result)
+    options->result = result;
+}
+
 #define SET(options, option, value)                                                                \
-  do {                                                                                             \
-    if ((options)->result == CURLE_OK)                                                             \
-      (options)->result = curl_easy_setopt((options)->easy, option, value);                        \
-  } while (0)
+  note((options), curl_easy_setopt((options)->easy, option, value))
 
 static void set_callbacks(struct options *options, mill_stream *stream) {
   SET(options, CURLOPT_PRIVATE, stream);
@@ -152,6 +154,15 @@ static void set_callbacks(struct options *options, mill_stream *stream) {
   SET(options, CURLOPT_WRITEFUNCTION, on_body);
   SET(options, CURLOPT_WRITEDATA, stream);
   SET(options, CURLOPT_ERRORBUFFER, stream->transfer.http.text);
+}
+
+/* TLS alone tells whether a server speaks it. */
+static bool wants_http2(const mill_stream *stream) {
+  const struct mill__redirect *redirect = &stream->transfer.source.redirect;
+  const char *url = redirect->url ? redirect->url : stream->request.set.url;
+  enum mill_http2 http2 = stream->request.set.http2;
+  bool on = http2 == MILL_HTTP2_ON || (http2 == MILL_HTTP2_AUTO && stream->engine->http2_auto);
+  return on && !strncasecmp(url, "https:", 6);
 }
 
 static void set_behaviour(struct options *options, const mill_stream *stream) {
@@ -170,11 +181,11 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   SET(options, CURLOPT_TCP_KEEPALIVE, 1L);
   SET(options, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(options, CURLOPT_SHARE, engine->share);
-  enum mill_http2 http2 = stream->request.set.http2;
-  bool on = http2 == MILL_HTTP2_ON || (http2 == MILL_HTTP2_AUTO && engine->http2_auto);
+  bool on = wants_http2(stream);
   SET(options, CURLOPT_HTTP_VERSION,
       on ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-  SET(options, CURLOPT_PIPEWAIT, on ? 1L : 0L);
+  /* No CURLOPT_PIPEWAIT: where a server turns out to speak HTTP/1.1, libcurl 8.14 lets those that
+   * waited for its first connection wait until the first transfer is over. */
   /* A kept connection that turns out dead would cost an event source one of its waits. */
   bool own = stream->transfer.fresh || (stream->request.set.events && !on);
   SET(options, CURLOPT_FRESH_CONNECT, own ? 1L : 0L);
@@ -245,7 +256,7 @@ static bool add_header(struct curl_slist **list, const char *name, const char *v
   /* "Name;" is how libcurl is told to send a header without a value. */
   snprintf(line, size, *value ? "%s: %s" : "%s;", name, value);
   bool ok = append_line(list, line);
-  mill__free(line);
+  mill__free_secret(line, size);
   return ok;
 }
 
@@ -294,10 +305,17 @@ static bool make_headers(mill_stream *stream) {
   return ok;
 }
 
+/* The lines hold keys. */
+static void free_headers(struct curl_slist *list) {
+  for (const struct curl_slist *line = list; line; line = line->next)
+    explicit_bzero(line->data, strlen(line->data));
+  curl_slist_free_all(list);
+}
+
 static void release(struct mill__http *http) {
   if (http->easy)
     curl_easy_cleanup(http->easy);
-  curl_slist_free_all(http->headers);
+  free_headers(http->headers);
   mill__free(http->text);
   *http = (struct mill__http){.fd = -1};
 }
@@ -600,9 +618,15 @@ static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error
   error->permanent = is_permanent(stream->transfer.http.easy, code, tunnel_status);
 }
 
+#define OUT_OF_MEMORY "out of memory in libcurl"
+
 /* The request went out and no whole line of an answer came back. */
 static void outcome_of_silence(mill_stream *stream, CURLcode code, mill_error *error) {
   count_to_here(stream);
+  if (code == CURLE_OUT_OF_MEMORY) {
+    mill__error_set(error, MILL_E_NOMEM, OUT_OF_MEMORY);
+    return;
+  }
   if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
     mill__error_set(error, MILL_E_PROTOCOL, "the server's answer is not HTTP/1.1 or HTTP/2 (%s)",
                     stream->transfer.http.text);
@@ -630,7 +654,7 @@ static void outcome_of_break(mill_stream *stream, CURLcode code, mill_error *err
     mill__error_set(error, MILL_E_PROTOCOL, "the answer breaks its protocol (%s)", said);
     return;
   case CURLE_OUT_OF_MEMORY:
-    mill__error_set(error, MILL_E_NOMEM, "out of memory in libcurl");
+    mill__error_set(error, MILL_E_NOMEM, OUT_OF_MEMORY);
     return;
   case CURLE_RECV_ERROR: /* libcurl has no code of their own for these */
     if (strstr(said, "Too large response headers")) {

@@ -6,9 +6,14 @@
 
 #include "base/alloc.h"
 
-void mill__redirect_fini(struct mill__redirect *redirect) {
-  mill__free(redirect->url);
+/* The URL may name a user and a password. */
+static void free_address(struct mill__redirect *redirect) {
+  mill__free_secret(redirect->url, redirect->url ? strlen(redirect->url) : 0);
   mill__free(redirect->lookup_key);
+}
+
+void mill__redirect_fini(struct mill__redirect *redirect) {
+  free_address(redirect);
   *redirect = (struct mill__redirect){.url = NULL};
 }
 
@@ -24,8 +29,7 @@ static bool becomes_get(const char *method, int status) {
 
 void mill__redirect_to(struct mill__redirect *redirect, const char *method, int status, char *url,
                        char *lookup_key, bool same_origin) {
-  mill__free(redirect->url);
-  mill__free(redirect->lookup_key);
+  free_address(redirect);
   redirect->url = url;
   redirect->lookup_key = lookup_key;
   redirect->count++;

@@ -249,6 +249,7 @@ int mill__request_init(struct mill__request *request, const mill_request *from,
   struct packer packer = {NULL, 0};
   pack_request(&packer, from, request);
   request->block = mill__malloc(packer.used);
+  request->block_size = packer.used;
   if (!request->block)
     return MILL_E_NOMEM;
   packer = (struct packer){request->block, 0};
@@ -266,6 +267,6 @@ void mill__request_fini(struct mill__request *request) {
     return;
   mill_stats_unref(request->set.stats);
   mill__free(request->lookup_key);
-  mill__free(request->block);
+  mill__free_secret(request->block, request->block_size);
   *request = (struct mill__request){.block = NULL};
 }

@@ -13,7 +13,8 @@ struct mill__request {
   const struct mill__dialect *dialect;
   mill_event_source source; /* what set.events points to, where it is not NULL */
   char *lookup_key;         /* "host:port" of the name to look up; NULL: none is needed */
-  char *block;
+  char *block;              /* cleared before it is freed: it holds keys */
+  size_t block_size;
 };
 
 int mill__request_init(struct mill__request *request, const mill_request *from,

@@ -128,12 +128,30 @@ static void publish_head(mill_stream *stream) {
   transfer->head = NULL;
 }
 
+void mill__transfer_settle(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (transfer->new_bytes)
+    COUNT(stream, bytes_in, transfer->new_bytes);
+  if (transfer->new_events)
+    COUNT(stream, events, transfer->new_events);
+  if (transfer->new_chunks) {
+    COUNT(stream, chunks, transfer->new_chunks);
+    int64_t now_ns = mill__clock_ns(), since_ns = now_ns - transfer->last_chunk_ns;
+    if (transfer->counted_chunks)
+      observe(stream, offsetof(mill_stats, inter_chunk_us), since_ns);
+    transfer->counted_chunks = true;
+    transfer->last_chunk_ns = now_ns;
+  }
+  transfer->new_bytes = transfer->new_events = transfer->new_chunks = 0;
+}
+
 /* Let the consumer see the end. `error` is moved; its code is MILL_OK for a success. */
 static void publish(mill_stream *stream, mill_error *error) {
   struct mill__transfer *transfer = &stream->transfer;
   transfer->published = true;
   if (transfer->head && transfer->head->complete)
     publish_head(stream);
+  mill__transfer_settle(stream);
   COUNT(stream, streams_open, (uint64_t)-1);
   if (error->code == MILL_OK)
     COUNT(stream, streams_ok, 1);
@@ -612,30 +630,24 @@ static int on_event(void *ctx, const mill_event *event, const struct mill__meta 
     return result;
   transfer->queued = true;
   transfer->new_chunks += n_deltas;
+  atomic_store_explicit(&stream->chunks, /* nobody else writes it */
+                        atomic_load_explicit(&stream->chunks, memory_order_relaxed) + n_deltas,
+                        memory_order_release);
   return suspend_if_full(stream);
 }
 
-/* Bring the counters up to date once for a piece of the body, not for each event. */
+/* What is shared with other streams is counted at the end of the turn, once for all its pieces. */
 static void count_piece(mill_stream *stream, size_t len) {
   struct mill__transfer *transfer = &stream->transfer;
-  COUNT(stream, bytes_in, len);
-  if (transfer->new_events)
-    COUNT(stream, events, transfer->new_events);
-  if (transfer->new_chunks) {
-    COUNT(stream, chunks, transfer->new_chunks);
-    atomic_fetch_add(&stream->chunks, transfer->new_chunks);
-    int64_t now_ns = mill__clock_ns();
-    if (transfer->last_chunk_ns < 0) {
-      atomic_store(&stream->first_chunk_ns, now_ns - stream->started_ns);
-      observe(stream, offsetof(mill_stats, first_chunk_us), now_ns - stream->started_ns);
-    } else {
-      observe(stream, offsetof(mill_stats, inter_chunk_us), now_ns - transfer->last_chunk_ns);
-    }
-    transfer->last_chunk_ns = now_ns;
+  transfer->new_bytes += len;
+  if (transfer->new_chunks && transfer->last_chunk_ns < 0) {
+    transfer->last_chunk_ns = mill__clock_ns();
+    int64_t waited_ns = transfer->last_chunk_ns - stream->started_ns;
+    atomic_store(&stream->first_chunk_ns, waited_ns);
+    observe(stream, offsetof(mill_stats, first_chunk_us), waited_ns);
   }
   if (transfer->new_events)
     mill__engine_touch(stream->engine, stream);
-  transfer->new_events = transfer->new_chunks = 0;
 }
 
 static void begin_drain(mill_stream *stream) {
@@ -729,7 +741,7 @@ enum mill__body_verdict mill__transfer_on_body(mill_stream *stream, const char *
   if (transfer->decoder)
     return decode(stream, bytes, len);
   size_t room = transfer->body.cap - transfer->body.len;
-  COUNT(stream, bytes_in, len);
+  count_piece(stream, len);
   if (mill__buf_append(&transfer->body, bytes, len < room ? len : room))
     return MILL__BODY_ABORT;
   return len > room ? MILL__BODY_ABORT : MILL__BODY_TAKEN;

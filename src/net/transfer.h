@@ -50,9 +50,10 @@ struct mill__transfer {
   /* of the whole */
   struct mill__source source; /* used where the stream is an event source */
   unsigned attempt;
-  bool queued;                   /* something was handed to the consumer: no retry any more */
-  bool published;                /* the consumer can see the end */
-  size_t new_events, new_chunks; /* since the counters were brought up to date */
+  bool queued;    /* something was handed to the consumer: no retry any more */
+  bool published; /* the consumer can see the end */
+  size_t new_bytes, new_events, new_chunks; /* since the counters were brought up to date */
+  bool counted_chunks;                      /* they counted some */
   int64_t last_chunk_ns;
 };
 
@@ -69,6 +70,8 @@ void mill__transfer_resume(mill_stream *stream);
 /* Of an event source: another connection, now. */
 void mill__transfer_restart(mill_stream *stream);
 void mill__transfer_on_timer(mill_stream *stream);
+/* A turn of the loop ends: bring the counters of engine and client up to date. */
+void mill__transfer_settle(mill_stream *stream);
 /* libcurl is done with the exchange. */
 void mill__transfer_on_done(mill_stream *stream, int curl_code);
 

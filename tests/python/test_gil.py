@@ -131,7 +131,6 @@ def test_fifty_threads_take_the_gil_at_most_once_a_chunk(
     metrics = client.metrics()
     assert metrics["chunks"] == 50 * 21
     assert metrics["gil_takes"] <= metrics["chunks"]
-    assert metrics["gil_takes"] > 0 or not pace
     assert metrics["wakeups"] <= metrics["chunks"]
 
 
