@@ -139,10 +139,13 @@ void mill__transfer_settle(mill_stream *stream) {
     int64_t now_ns = mill__clock_ns(), since_ns = now_ns - transfer->last_chunk_ns;
     if (transfer->counted_chunks)
       observe(stream, offsetof(mill_stats, inter_chunk_us), since_ns);
+    if (transfer->new_pieces > 1) /* they came together */
+      COUNT(stream, inter_chunk_us[0], transfer->new_pieces - 1);
     transfer->counted_chunks = true;
     transfer->last_chunk_ns = now_ns;
   }
   transfer->new_bytes = transfer->new_events = transfer->new_chunks = 0;
+  transfer->new_pieces = transfer->piece_chunks = 0;
 }
 
 /* Let the consumer see the end. `error` is moved; its code is MILL_OK for a success. */
@@ -640,6 +643,8 @@ static int on_event(void *ctx, const mill_event *event, const struct mill__meta 
 static void count_piece(mill_stream *stream, size_t len) {
   struct mill__transfer *transfer = &stream->transfer;
   transfer->new_bytes += len;
+  transfer->new_pieces += transfer->new_chunks > transfer->piece_chunks;
+  transfer->piece_chunks = transfer->new_chunks;
   if (transfer->new_chunks && transfer->last_chunk_ns < 0) {
     transfer->last_chunk_ns = mill__clock_ns();
     int64_t waited_ns = transfer->last_chunk_ns - stream->started_ns;

@@ -53,6 +53,8 @@ struct mill__transfer {
   bool queued;    /* something was handed to the consumer: no retry any more */
   bool published; /* the consumer can see the end */
   size_t new_bytes, new_events, new_chunks; /* since the counters were brought up to date */
+  size_t new_pieces;                        /* of the body, that gave chunks */
+  size_t piece_chunks;                      /* new_chunks before the piece */
   bool counted_chunks;                      /* they counted some */
   int64_t last_chunk_ns;
 };
