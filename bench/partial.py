@@ -3,9 +3,10 @@
     python bench/partial.py
 
 CPU time (process_time) of one 4-byte token, value read after each, at the end of answers of 10 KB,
-160 KB and 1 MB: `millstream.PartialJSON` beside jiter's partial mode (`pip install jiter`), which
-parses the whole text again at each token. Both see the same answers, one after the other; the
-median of the rounds is printed, and the ratio of the largest answer to the smallest.
+160 KB and 1 MB: `millstream.PartialJSON`, as it is and into a pydantic model, beside jiter's
+partial mode (`pip install jiter`), which parses the whole text again at each token. All see the
+same answers, one after the other; the median of the rounds is printed, and the ratio of the largest
+answer to the smallest.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ try:
     import jiter
 except ImportError:
     jiter = None
+try:
+    import pydantic
+except ImportError:
+    pydantic = None
 
 SIZES = {"10 KB": 10_000, "160 KB": 160_000, "1 MB": 1_000_000}
 TOKEN_BYTES = 4
@@ -57,9 +62,23 @@ def tokens(text: str) -> Iterator[str]:
         yield text[at : at + TOKEN_BYTES]
 
 
-def feed_millstream(text: str) -> float:
+def model_of(text: str) -> type:
+    """The pydantic model of an answer."""
+    if not text.startswith('{"items"'):
+        return pydantic.create_model("Article", title=(str, ...), text=(str, ...))
+    fields = {"id": int, "name": str, "tags": list[str], "price": float, "ok": bool}
+    row = pydantic.create_model("Row", **{name: (kind, ...) for name, kind in fields.items()})
+    return pydantic.create_model("Rows", items=(list[row], ...))
+
+
+def feed_model(text: str) -> float:
+    """Seconds a token at the end of the text, into a pydantic model."""
+    return feed_millstream(text, model_of(text))
+
+
+def feed_millstream(text: str, into: type | None = None) -> float:
     """Seconds a token at the end of the text."""
-    partial = millstream.PartialJSON()
+    partial = millstream.PartialJSON(into)
     for piece in tokens(text[:-MEASURED_BYTES]):
         partial.feed(piece)
         partial.value  # noqa: B018 # reading it is what is measured
@@ -91,14 +110,16 @@ def measure(feed: Callable[[str], float], make: Callable[[int], str]) -> list[fl
 def main() -> None:
     """Print one line a kind of answer and parser."""
     peers: dict[str, Callable[[str], float]] = {"millstream": feed_millstream}
+    if pydantic is not None:
+        peers["millstream, pydantic"] = feed_model
     if jiter is not None:
         peers["jiter"] = feed_jiter
-    print(f"{'us a token':30}", *(f"{name:>9}" for name in SIZES), "    ratio")
+    print(f"{'us a token':38}", *(f"{name:>9}" for name in SIZES), "    ratio")
     for answer, make in ANSWERS.items():
         for peer, feed in peers.items():
             costs = measure(feed, make)
             numbers = " ".join(f"{cost:9.2f}" for cost in costs)
-            print(f"{answer + ', ' + peer:30} {numbers} {max(costs) / min(costs):9.2f}")
+            print(f"{answer + ', ' + peer:38} {numbers} {max(costs) / min(costs):9.2f}")
 
 
 if __name__ == "__main__":

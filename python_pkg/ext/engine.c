@@ -34,7 +34,9 @@ static void hook_exit(void) {
   PyObject *stop = package ? PyObject_GetAttrString(package, "_stop") : NULL;
   PyObject *threading = stop ? PyImport_ImportModule("threading") : NULL;
   PyObject *done = threading ? PyObject_CallMethod(threading, "_register_atexit", "O", stop) : NULL;
-  PyErr_Clear(); /* no such hook, or the exit has begun: atexit's is left */
+  if (!done && PyErr_ExceptionMatches(PyExc_MemoryError))
+    atomic_store(&hooked, false); /* the next stream's */
+  PyErr_Clear();                  /* no such hook, or the exit has begun: atexit's is left */
   Py_XDECREF(done);
   Py_XDECREF(threading);
   Py_XDECREF(stop);

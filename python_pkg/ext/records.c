@@ -84,22 +84,22 @@ int records_init(PyObject *module, core_state *state) {
   return 0;
 }
 
-/* Fill a record with `n` new references, which it takes; one that is NULL makes the call fail. */
-static PyObject *record(PyTypeObject *type, PyObject **values, Py_ssize_t n) {
-  bool ok = true;
-  for (Py_ssize_t i = 0; i < n; i++)
-    ok = ok && values[i];
-  PyObject *self = ok ? PyStructSequence_New(type) : NULL;
-  for (Py_ssize_t i = 0; i < n; i++) {
-    if (self)
-      PyStructSequence_SetItem(self, i, values[i]);
-    else
-      Py_XDECREF(values[i]);
-  }
-  return self;
+/*
+ * Puts a new reference, which it takes, into a record. A record is filled by a chain of && of these,
+ * so that nothing is made with an exception set.
+ */
+static bool put(PyObject *self, Py_ssize_t i, PyObject *value) {
+  if (value)
+    PyStructSequence_SetItem(self, i, value);
+  return value;
 }
 
-#define RECORD(type, values) record(type, values, (Py_ssize_t)(sizeof(values) / sizeof *(values)))
+/* The record, or NULL where it could not be made or filled. */
+static PyObject *filled(PyObject *self, bool is_whole) {
+  if (!is_whole)
+    Py_CLEAR(self);
+  return self;
+}
 
 static PyObject *str_or_none(mill_slice slice) {
   if (!slice.len)
@@ -132,20 +132,19 @@ PyObject *slice_to_json(mill_slice text) {
 
 PyObject *records_tool_call(core_state *state, int index, mill_slice id, mill_slice name,
                             mill_slice arguments) {
-  PyObject *values[] = {PyLong_FromLong(index), slice_to_str(id), slice_to_str(name),
-                        slice_to_str(arguments)};
-  return RECORD(state->tool_call_type, values);
+  PyObject *self = PyStructSequence_New(state->tool_call_type);
+  return filled(self, self && put(self, 0, PyLong_FromLong(index)) &&
+                          put(self, 1, slice_to_str(id)) && put(self, 2, slice_to_str(name)) &&
+                          put(self, 3, slice_to_str(arguments)));
 }
 
 PyObject *records_usage(core_state *state, const mill_usage *usage) {
-  PyObject *values[] = {
-      tokens(usage->input_tokens),
-      tokens(usage->output_tokens),
-      tokens(usage->reasoning_tokens),
-      tokens(usage->cached_tokens),
-      usage->raw.len ? slice_to_json(usage->raw) : PyDict_New(),
-  };
-  return RECORD(state->usage_type, values);
+  PyObject *self = PyStructSequence_New(state->usage_type);
+  return filled(self, self && put(self, 0, tokens(usage->input_tokens)) &&
+                          put(self, 1, tokens(usage->output_tokens)) &&
+                          put(self, 2, tokens(usage->reasoning_tokens)) &&
+                          put(self, 3, tokens(usage->cached_tokens)) &&
+                          put(self, 4, usage->raw.len ? slice_to_json(usage->raw) : PyDict_New()));
 }
 
 static PyObject *tool_calls(core_state *state, const mill_choice *choice) {
@@ -162,13 +161,15 @@ static PyObject *tool_calls(core_state *state, const mill_choice *choice) {
 }
 
 static PyObject *choice_record(core_state *state, const mill_choice *choice) {
-  PyObject *values[] = {
-      PyLong_FromLong(choice->index),  slice_to_str(choice->text),
-      slice_to_str(choice->reasoning), slice_to_str(choice->refusal),
-      tool_calls(state, choice),       Py_NewRef(state->finish_reasons[choice->finish]),
-      str_or_none(choice->finish_raw), str_or_none(choice->signature),
-  };
-  return RECORD(state->choice_type, values);
+  PyObject *self = PyStructSequence_New(state->choice_type);
+  return filled(self, self && put(self, 0, PyLong_FromLong(choice->index)) &&
+                          put(self, 1, slice_to_str(choice->text)) &&
+                          put(self, 2, slice_to_str(choice->reasoning)) &&
+                          put(self, 3, slice_to_str(choice->refusal)) &&
+                          put(self, 4, tool_calls(state, choice)) &&
+                          put(self, 5, Py_NewRef(state->finish_reasons[choice->finish])) &&
+                          put(self, 6, str_or_none(choice->finish_raw)) &&
+                          put(self, 7, str_or_none(choice->signature)));
 }
 
 static PyObject *choices(core_state *state, const mill_message *message) {
@@ -183,45 +184,49 @@ static PyObject *choices(core_state *state, const mill_message *message) {
   return tuple;
 }
 
-/* A field of the first choice; `none` where there is no choice. */
-static PyObject *of_first(PyObject *tuple, Py_ssize_t field, PyObject *none) {
-  if (!tuple || !PyTuple_GET_SIZE(tuple))
-    return Py_NewRef(none);
-  return Py_NewRef(PyStructSequence_GetItem(PyTuple_GET_ITEM(tuple, 0), field));
+/* A field of a choice, or what stands for it where there is none. */
+static PyObject *of_choice(core_state *state, PyObject *choice, Py_ssize_t field) {
+  const Py_ssize_t tool_calls_field = 4; /* those before it are texts */
+  if (choice)
+    return Py_NewRef(PyStructSequence_GetItem(choice, field));
+  if (field == tool_calls_field)
+    return PyTuple_New(0);
+  return Py_NewRef(field < tool_calls_field ? state->empty : Py_None);
 }
 
-PyObject *records_message(core_state *state, const mill_message *message) {
+/* All choices, and what the message itself has of the first. */
+static bool put_choices(core_state *state, PyObject *self, const mill_message *message) {
+  static const struct {
+    Py_ssize_t in_message, in_choice;
+  } fields[] = {{3, 1}, {4, 2}, {5, 3}, {6, 4}, {7, 5}, {8, 6}, {11, 7}};
   PyObject *all = choices(state, message);
-  PyObject *no_calls = PyTuple_New(0);
-  PyObject *role =
-      message->role.len ? slice_to_str(message->role) : PyUnicode_FromString("assistant");
-  PyObject *values[] = {
-      str_or_none(message->id),
-      str_or_none(message->model),
-      role,
-      of_first(all, 1, state->empty),
-      of_first(all, 2, state->empty),
-      of_first(all, 3, state->empty),
-      of_first(all, 4, no_calls ? no_calls : Py_None),
-      of_first(all, 5, Py_None),
-      of_first(all, 6, Py_None),
-      message->has_usage ? records_usage(state, &message->usage) : Py_NewRef(Py_None),
-      all,
-      of_first(all, 7, Py_None),
-      PyUnicode_FromString(message->format),
-  };
-  Py_XDECREF(no_calls);
-  return RECORD(state->message_type, values);
+  bool ok = put(self, 10, all);
+  PyObject *first = ok && PyTuple_GET_SIZE(all) ? PyTuple_GET_ITEM(all, 0) : NULL;
+  for (size_t i = 0; ok && i < sizeof fields / sizeof *fields; i++)
+    ok = put(self, fields[i].in_message, of_choice(state, first, fields[i].in_choice));
+  return ok;
+}
+
+/* The usage last: its import lets other threads run, which may take what the message is made of. */
+PyObject *records_message(core_state *state, const mill_message *message) {
+  const mill_slice assistant = {"assistant", 9};
+  PyObject *self = PyStructSequence_New(state->message_type);
+  return filled(
+      self,
+      self && put(self, 0, str_or_none(message->id)) && put(self, 1, str_or_none(message->model)) &&
+          put(self, 2, slice_to_str(message->role.len ? message->role : assistant)) &&
+          put_choices(state, self, message) &&
+          put(self, 12, PyUnicode_FromString(message->format)) &&
+          put(self, 9,
+              message->has_usage ? records_usage(state, &message->usage) : Py_NewRef(Py_None)));
 }
 
 PyObject *records_timing(core_state *state, const mill_timing *timing) {
-  PyObject *values[] = {
-      seconds(timing->connect_ns),
-      seconds(timing->first_byte_ns),
-      seconds(timing->first_chunk_ns),
-      seconds(timing->total_ns),
-      PyLong_FromUnsignedLongLong(timing->chunks),
-      PyLong_FromUnsignedLong(timing->retries),
-  };
-  return RECORD(state->timing_type, values);
+  PyObject *self = PyStructSequence_New(state->timing_type);
+  return filled(self, self && put(self, 0, seconds(timing->connect_ns)) &&
+                          put(self, 1, seconds(timing->first_byte_ns)) &&
+                          put(self, 2, seconds(timing->first_chunk_ns)) &&
+                          put(self, 3, seconds(timing->total_ns)) &&
+                          put(self, 4, PyLong_FromUnsignedLongLong(timing->chunks)) &&
+                          put(self, 5, PyLong_FromUnsignedLong(timing->retries)));
 }

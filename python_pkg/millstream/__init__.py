@@ -34,6 +34,7 @@ from ._errors import (
     StatusError,
     StreamInterrupted,
     Timeout,
+    ValidationError,
 )
 from ._events import EventStream
 from ._stream import Stream, wait
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from ._async_client import AsyncClient
     from ._async_stream import AsyncEventStream, AsyncStream
     from ._partial import Change, PartialJSON, Repair
+    from ._structured._marks import Done, NotNull, State, WithState
+    from ._structured._nodes import Coercion
+    from ._structured._readers import PartialCall
 
 __all__ = [
     "AsyncClient",
@@ -58,8 +62,10 @@ __all__ = [
     "Choice",
     "Chunk",
     "Client",
+    "Coercion",
     "Comment",
     "ConnectError",
+    "Done",
     "Error",
     "Event",
     "EventStream",
@@ -69,6 +75,8 @@ __all__ = [
     "Limits",
     "Message",
     "NotFound",
+    "NotNull",
+    "PartialCall",
     "PartialJSON",
     "PermissionDenied",
     "ProtocolError",
@@ -78,6 +86,7 @@ __all__ = [
     "Request",
     "Response",
     "ServerError",
+    "State",
     "StatusError",
     "Stream",
     "StreamInterrupted",
@@ -85,6 +94,8 @@ __all__ = [
     "Timing",
     "ToolCall",
     "Usage",
+    "ValidationError",
+    "WithState",
     "metrics",
     "wait",
 ]
@@ -96,6 +107,12 @@ def __getattr__(name: str) -> object:
         from . import _async_client as module
     elif name in ("Change", "PartialJSON", "Repair"):
         from . import _partial as module  # type: ignore[no-redef]
+    elif name in ("Done", "NotNull", "State", "WithState"):
+        from ._structured import _marks as module  # type: ignore[no-redef]
+    elif name == "Coercion":
+        from ._structured import _nodes as module  # type: ignore[no-redef]
+    elif name == "PartialCall":
+        from ._structured import _readers as module  # type: ignore[no-redef]
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value = getattr(module, name)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from . import _core, _hub
+from ._errors import Error
 from ._types import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncIterator, Callable, Generator, Sequence
     from types import NotImplementedType
-    from typing import TypeVar
+    from typing import Any, TypeVar, overload
 
     from typing_extensions import Self
 
-    from ._core import Chunk, Comment, Event, Message
+    from ._core import Chunk, Comment, Event, Message, Repair
+    from ._structured._nodes import Coercion
+    from ._structured._readers import PartialCall, Reader
 
     _T = TypeVar("_T")
 
@@ -77,7 +80,7 @@ class AsyncStream(_Async):
     and trio. A task that is cancelled while it waits cancels the transfer.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_coercions", "_into", "_repairs")
 
     async def __anext__(self) -> Chunk:
         chunk = await self._take(self._poll)
@@ -101,10 +104,88 @@ class AsyncStream(_Async):
         while (event := await self._take(self._poll_event)) is not None:
             yield event
 
-    async def result(self) -> Message:
-        """Wait for the end and return the whole message; raise what ended the stream early."""
+    if TYPE_CHECKING:
+
+        @overload
+        async def result(self) -> Message: ...
+        @overload
+        async def result(self, into: type[_T], *, lenient: bool = False) -> _T: ...
+        @overload
+        async def result(self, into: Any, *, lenient: bool = False) -> Any: ...
+
+    async def result(self, into: Any = None, *, lenient: bool = False) -> Any:
+        """Wait for the end and return the whole message, or the answer as a T; see `Stream`."""
         await self._take(self._poll_drain)
-        return self.message
+        if into is None:
+            return self.message
+        from ._structured._readers import Result
+
+        (value,) = [value async for value in self._read(Result(into, lenient))]
+        return value
+
+    if TYPE_CHECKING:
+
+        @overload
+        def partials(self, into: type[_T], *, lenient: bool = False) -> AsyncIterator[_T]: ...
+        @overload
+        def partials(self, into: Any = None, *, lenient: bool = False) -> AsyncIterator[Any]: ...
+
+    def partials(self, into: Any = None, *, lenient: bool = False) -> AsyncIterator[Any]:
+        """The answer as a T while it comes; see `Stream.partials`."""
+        from ._structured._readers import Partials
+
+        asked = getattr(self, "_into", None) if into is None else into
+        return self._read(Partials(asked, lenient))
+
+    if TYPE_CHECKING:
+
+        @overload
+        def items(
+            self, into: type[_T], path: str | Sequence[str | int] = ..., *, lenient: bool = False
+        ) -> AsyncIterator[_T]: ...
+        @overload
+        def items(
+            self, into: Any, path: str | Sequence[str | int] = ..., *, lenient: bool = False
+        ) -> AsyncIterator[Any]: ...
+
+    def items(
+        self, into: Any, path: str | Sequence[str | int] = "items", *, lenient: bool = False
+    ) -> AsyncIterator[Any]:
+        """The elements of an array in the answer, each once, as a T; see `Stream.items`."""
+        from ._structured._readers import Items
+
+        return self._read(Items(into, path, lenient))
+
+    def tool_calls(self) -> AsyncIterator[PartialCall]:
+        """The tool calls, each time the arguments of one have grown; see `Stream.tool_calls`."""
+        from ._structured._readers import Calls
+
+        return self._read(Calls())
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """What the last lenient reading put right in the text."""
+        return getattr(self, "_repairs", ())
+
+    @property
+    def coercions(self) -> tuple[Coercion, ...]:
+        """What the last lenient reading put right toward the type."""
+        return getattr(self, "_coercions", ())
+
+    async def _read(self, reader: Reader) -> AsyncIterator[Any]:
+        try:
+            for value in reader.begin(self.message):
+                yield value
+            async for chunk in self:
+                for value in reader.take(chunk):
+                    yield value
+            for value in reader.end(self.message):
+                yield value
+        except Error as error:
+            error.message = error.message or self.message
+            raise
+        finally:
+            self._repairs, self._coercions = reader.repairs, reader.coercions
 
 
 class AsyncEventStream(_Async, _core.BaseEventStream):

@@ -8,7 +8,7 @@ from . import _core, _providers, _route
 from ._errors import Timeout
 from ._events import EventStream
 from ._stream import Stream
-from ._types import Limits, Request, is_secret, without_password
+from ._types import Hidden, Limits, Request, hidden, is_secret, without_password
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
             "timeouts": _timeouts(timeout),
             "limits": _limits(limits),
             "max_retries": _count("max_retries", max_retries),
-            "proxy": _optional_text("proxy", proxy),
+            "proxy": None if proxy is None else Hidden(_text("proxy", proxy)),
             "unix_socket": _optional_text("unix_socket", unix_socket),
             "insecure": verify is False,
             "cert_file": _optional_text("cert", certificate),
@@ -122,6 +122,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         temperature: float | None = None,
         top_p: float | None = None,
         stop: str | Sequence[str] | None = None,
+        into: Any = None,
         **params: Any,
     ) -> StreamT:
         """Start a chat answer and return its stream at once.
@@ -140,17 +141,23 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         tool_choice: "auto", "none", "required" or {"name": ...}.
         max_tokens: of the answer; for anthropic, which demands one, 4096 unless given.
         temperature, top_p, stop: as the provider defines them; stop: a str or a list.
+        into: the type that the answer is to be of, an object: its JSON schema goes into the
+            provider's own field, and `stream.partials()` reads it. See docs/structured.md.
 
         What the provider cannot take is a ValueError that names it.
         """
         method, url, headers, body, _ = self._question(
             model=model, messages=messages, system=system, tools=tools, tool_choice=tool_choice,
-            max_tokens=max_tokens, temperature=temperature, top_p=top_p, stop=stop, params=params,
+            max_tokens=max_tokens, temperature=temperature, top_p=top_p, stop=stop, into=into,
+            params=params,
         )  # fmt: skip
-        return self._stream_type(
+        stream = self._stream_type(
             **self._settings_for(url), method=method, headers=headers, body=body,
             format=self._provider.format,
         )  # fmt: skip
+        if into is not None:
+            stream._into = into  # type: ignore[attr-defined]
+        return stream
 
     def request_for(
         self,
@@ -164,6 +171,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         temperature: float | None = None,
         top_p: float | None = None,
         stop: str | Sequence[str] | None = None,
+        into: Any = None,
         **params: Any,
     ) -> Request:
         """What `stream()` with these arguments would send, with keys and passwords masked.
@@ -174,7 +182,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
             *self._question(
                 model=model, messages=messages, system=system, tools=tools,
                 tool_choice=tool_choice, max_tokens=max_tokens, temperature=temperature,
-                top_p=top_p, stop=stop, params=params,
+                top_p=top_p, stop=stop, into=into, params=params,
             )
         )  # fmt: skip
 
@@ -289,7 +297,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     def _compose(
         self, path: str, json: Any, method: str
     ) -> tuple[str, str, Pairs, bytes | None, Any]:
-        url = self.base_url + _text("path", path)
+        url = Hidden(self.base_url + _text("path", path))
         method = _text("method", method).upper()
         body = None if json is None else _json_bytes(json)
         headers = self.headers
@@ -299,16 +307,16 @@ class BaseClient(Generic[StreamT, EventStreamT]):
                 headers = (*headers, (name, value))
         if self._auth is not None:
             added = self._auth.pairs(method, url, headers, body or b"")
-            headers = (*headers, *((name, _text("api_key", value)) for name, value in added))
+            headers = (*headers, *_checked(added))
         return method, url, headers, body, json
 
     def _address(self, url: str) -> str:
-        url = _text("url", url)
+        url = Hidden(_text("url", url))
         if url[:7].lower() == "http://" or url[:8].lower() == "https://":
             return url
         if "://" in url.partition("?")[0]:
             raise ValueError("url: must begin with http:// or https://, or be a path")
-        return self.base_url + ("/" if url and url[0] not in "/?" else "") + url
+        return Hidden(self.base_url + ("/" if url and url[0] not in "/?" else "") + url)
 
     def _event_headers(
         self, given: Pairs, json: Any, method: str, url: str, content: bytes | None, own: bool
@@ -321,7 +329,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         names = {name.lower() for name, _ in given}
         if own and self._auth is not None and "authorization" not in names:
             key = self._auth.pairs(method, url, headers, content or b"")
-            headers = (*headers, *((name, _text("api_key", value)) for name, value in key))
+            headers = (*headers, *_checked(key))
         return headers
 
     def _settings_for(self, url: str, any_scheme: bool = False) -> dict[str, Any]:
@@ -334,7 +342,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         return {
             **self._settings,
             "url": url,
-            "proxy": _text("proxy", proxy),
+            "proxy": Hidden(_text("proxy", proxy)),
             "no_proxy": no_proxy,
             "ca_file": ca_file,
             "ca_dir": ca_dir,
@@ -385,7 +393,7 @@ def _base_url(url: object) -> str:
     if url[:7].lower() != "http://" and url[:8].lower() != "https://":
         shown = "" if "@" in url else f", not {url!r}"  # what is before it may be a password
         raise ValueError(f"base_url: must begin with http:// or https://{shown}")
-    return url.rstrip("/")
+    return Hidden(url.rstrip("/"))
 
 
 def _options(given: object) -> dict[str, str]:
@@ -402,9 +410,13 @@ def _headers(given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     if not hasattr(given, "items"):
         raise TypeError(f"headers: must be a mapping, not {type(given).__name__}")
     return tuple(
-        (_text("headers: a name", name), _text(f"headers: {name!r}", value))
+        (_text("headers: a name", name), hidden(name, _text(f"headers: {name!r}", value)))
         for name, value in given.items()
     )
+
+
+def _checked(key: Pairs) -> Pairs:
+    return tuple((name, Hidden(_text("api_key", value))) for name, value in key)
 
 
 def _timeouts(given: Timeout | float | None) -> tuple[int, int, int, int, bool]:

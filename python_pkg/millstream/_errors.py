@@ -14,6 +14,7 @@
     │                         under StatusError where its code says so
     ├── StreamInterrupted     the stream ended without its protocol's terminator
     ├── ProtocolError         the answer is no stream, or holds broken JSON
+    ├── ValidationError       the answer's JSON is not of the type that was asked for
     ├── LimitExceeded         one of `Limits`
     ├── Cancelled             by cancel()
     └── ForkedError           the stream belongs to the parent process
@@ -27,6 +28,8 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._core import Message
 
 
@@ -131,6 +134,18 @@ class StreamInterrupted(Error):
 
 class ProtocolError(Error):
     """The answer is no event stream, or an event holds broken JSON."""
+
+
+class ValidationError(Error):
+    """The answer is not of the type that was asked for, or no JSON, or was cut.
+
+    `message` is what came; the error of the type's own library is the `__cause__`.
+    """
+
+    path: tuple[str | int, ...] = ()
+    """The keys and indexes that lead to what is wrong; () is the whole."""
+    value: Any = None
+    """The answer's JSON value, as far as it could be read."""
 
 
 class LimitExceeded(Error):

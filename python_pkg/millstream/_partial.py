@@ -8,7 +8,11 @@ from ._types import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from typing_extensions import Self
+
+    from ._structured._nodes import Coercion
 
 __all__ = ["Change", "PartialJSON", "Repair"]
 
@@ -26,8 +30,11 @@ class PartialJSON(_core.PartialJSON):
         answer = p.finish()
 
     into: what the value is: None for any JSON, `dict` or `list` for an object or array, which is
-    then looked for in the text: all before it is skipped.
-    lenient: repair what is no JSON, and list it in `repairs`, instead of raising `ProtocolError`.
+    then looked for in the text: all before it is skipped. Or a type: a pydantic model, a dataclass,
+    a TypedDict, a msgspec Struct, also in `list[T]`, `dict[str, T]`, `T | None` and the like: then
+    `value` is of it while it grows, and `finish()` validates. See docs/structured.md.
+    lenient: repair what is no JSON, and list it in `repairs`, instead of raising `ProtocolError`;
+    coerce what is not of the type, and list it in `coercions`.
     limits: `event_bytes` for the whole text, `json_depth`.
 
     Each byte is looked at once: a piece costs the same at the end of a long text as at its
@@ -45,14 +52,23 @@ class PartialJSON(_core.PartialJSON):
 
     __slots__ = ()
 
+    @property
+    def coercions(self) -> tuple[Coercion, ...]:
+        """What `finish()` put right toward the type; always () where `lenient` is not set."""
+        return ()
+
     def __new__(
         cls,
-        into: type | None = None,
+        into: Any = None,
         /,
         *,
         lenient: bool = False,
         limits: Limits | None = None,
     ) -> Self:
+        if into not in (None, dict, list):
+            from ._structured._typed import TypedJSON
+
+            return TypedJSON(into, lenient=lenient, limits=limits)  # type: ignore[return-value]
         limits = Limits() if limits is None else limits
         return super().__new__(
             cls,
@@ -64,10 +80,4 @@ class PartialJSON(_core.PartialJSON):
 
 
 def _roots(into: type | None) -> int:
-    if into is None:
-        return _ANY
-    if into is dict:
-        return _OBJECT
-    if into is list:
-        return _ARRAY
-    raise TypeError(f"PartialJSON: into must be dict, list or None, not {into!r}")
+    return _ANY if into is None else _OBJECT if into is dict else _ARRAY

@@ -144,6 +144,20 @@ def is_secret(name: str, value: str) -> bool:
     return _masked(name, value) != value
 
 
+class Hidden(str):
+    """Text that holds a key or a password: `repr`, by which tools show variables, leaves it out."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(without_password(self)) if "://" in self else "'***'"
+
+
+def hidden(name: str, value: str) -> str:
+    """The value of a header, of which no `repr` shows a key."""
+    return Hidden(value) if is_secret(name, value) else value
+
+
 def without_password(url: str) -> str:
     """A URL as it may be shown: user information is left out."""
     scheme, separator, rest = url.partition("://")

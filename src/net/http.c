@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -362,26 +363,44 @@ int mill__http_resume(mill_stream *stream) {
 
 /* ---- URLs ------------------------------------------------------------------------------------ */
 
-static bool same_part(CURLU *a, CURLU *b, CURLUPart part) {
-  char *one = NULL, *other = NULL;
-  bool same = !curl_url_get(a, part, &one, CURLU_DEFAULT_PORT) &&
-              !curl_url_get(b, part, &other, CURLU_DEFAULT_PORT) && !strcasecmp(one, other);
+/* NULL where the URL has no such part. */
+static int part_of(CURLU *url, CURLUPart part, char **ret_text) {
+  *ret_text = NULL;
+  CURLUcode code = curl_url_get(url, part, ret_text, CURLU_DEFAULT_PORT);
+  return code == CURLUE_OUT_OF_MEMORY ? MILL_E_NOMEM : MILL_OK;
+}
+
+static int compare_part(CURLU *a, CURLU *b, CURLUPart part, bool *same) {
+  char *one, *other;
+  int result = part_of(a, part, &one);
+  if (result)
+    return result;
+  result = part_of(b, part, &other);
+  *same = *same && one && other && !strcasecmp(one, other);
   curl_free(one);
   curl_free(other);
-  return same;
+  return result;
 }
 
-static bool same_origin(CURLU *a, CURLU *b) {
-  return same_part(a, b, CURLUPART_SCHEME) && same_part(a, b, CURLUPART_HOST) &&
-         same_part(a, b, CURLUPART_PORT);
+static int compare_origins(CURLU *a, CURLU *b, bool *ret_same) {
+  bool same = true;
+  int result = compare_part(a, b, CURLUPART_SCHEME, &same);
+  if (!result)
+    result = compare_part(a, b, CURLUPART_HOST, &same);
+  if (!result)
+    result = compare_part(a, b, CURLUPART_PORT, &same);
+  *ret_same = same;
+  return result;
 }
 
-static bool is_web(CURLU *url) {
-  char *scheme = NULL;
-  bool web = !curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) &&
-             (!strcasecmp(scheme, "http") || !strcasecmp(scheme, "https"));
+/* MILL_E_ARG where the URL is neither http nor https. */
+static int check_web(CURLU *url) {
+  char *scheme;
+  int result = part_of(url, CURLUPART_SCHEME, &scheme);
+  if (!result && !(scheme && (!strcasecmp(scheme, "http") || !strcasecmp(scheme, "https"))))
+    result = MILL_E_ARG;
   curl_free(scheme);
-  return web;
+  return result;
 }
 
 /* What a URL says of the user, who is no other's to name, becomes that of `from`; NULL: of nobody. */
@@ -410,17 +429,30 @@ static int copy_url(CURLU *url, char **ret_url) {
   return MILL_OK;
 }
 
+/* `to` becomes where `location` leads from `current`, which `from` becomes. */
+static int follow_location(CURLU *from, CURLU *to, const char *current, const char *location) {
+  CURLUcode code = curl_url_set(from, CURLUPART_URL, current, 0);
+  if (!code)
+    code = curl_url_set(to, CURLUPART_URL, current, 0);
+  if (!code)
+    code = curl_url_set(to, CURLUPART_URL, location, CURLU_URLENCODE | CURLU_ALLOW_SPACE);
+  if (!code)
+    code = curl_url_set(to, CURLUPART_FRAGMENT, NULL, 0);
+  if (code == CURLUE_OUT_OF_MEMORY)
+    return MILL_E_NOMEM;
+  return code ? MILL_E_ARG : check_web(to);
+}
+
 int mill__http_resolve_url(const char *current, mill_slice location, bool foreign, char **ret_url,
                            bool *ret_same_origin) {
   CURLU *from = curl_url(), *to = curl_url();
   char *text = mill__strndup(location.ptr, location.len);
   int result = from && to && text ? MILL_OK : MILL_E_NOMEM;
-  if (!result && (curl_url_set(from, CURLUPART_URL, current, 0) ||
-                  curl_url_set(to, CURLUPART_URL, current, 0) ||
-                  curl_url_set(to, CURLUPART_URL, text, CURLU_URLENCODE | CURLU_ALLOW_SPACE) ||
-                  curl_url_set(to, CURLUPART_FRAGMENT, NULL, 0) || !is_web(to)))
-    result = MILL_E_ARG;
-  bool same = !result && same_origin(from, to);
+  if (!result)
+    result = follow_location(from, to, current, text);
+  bool same = false;
+  if (!result)
+    result = compare_origins(from, to, &same);
   if (!result && !set_user(to, same && !foreign ? from : NULL))
     result = MILL_E_NOMEM;
   if (!result)
@@ -716,10 +748,19 @@ static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *er
     mill__error_set(error, result, "%s at the end of the answer", mill_error_text(result));
 }
 
+/* An HTTP/2 session that broke: libcurl would use its connection again, and again in vain. */
+static void end_connection(CURL *easy) {
+  curl_socket_t fd = CURL_SOCKET_BAD;
+  if (!curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) && fd != CURL_SOCKET_BAD)
+    shutdown(fd, SHUT_RDWR);
+}
+
 void mill__http_outcome(mill_stream *stream, int curl_code, mill_error *ret_error) {
   struct mill__transfer *transfer = &stream->transfer;
   const struct mill__response *head = transfer->head;
   CURLcode code = (CURLcode)curl_code;
+  if (code == CURLE_HTTP2)
+    end_connection(transfer->http.easy);
   if (transfer->failure.code) {
     mill__error_move(ret_error, &transfer->failure);
     if (head_of(stream))

@@ -38,9 +38,10 @@ void mill__loop_fini(struct mill__loop *loop) {
 
 void mill__loop_wake(struct mill__loop *loop) {
   uint64_t one = 1;
-  /* EAGAIN: the counter is full, so the loop is awake already. */
-  ssize_t written = write(loop->wake_fd, &one, sizeof one);
-  (void)written;
+  ssize_t written; /* EAGAIN: the counter is full, so the loop is awake already */
+  do
+    written = write(loop->wake_fd, &one, sizeof one);
+  while (written < 0 && errno == EINTR);
 }
 
 static int ensure_slot(struct mill__loop *loop, int fd) {

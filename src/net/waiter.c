@@ -67,6 +67,14 @@ int mill_waiter_fd(const mill_waiter *waiter) {
 
 /* ---- the stream's side ----------------------------------------------------------------------- */
 
+static void signal_locked(mill_waiter *waiter) {
+  uint64_t one = 1;
+  ssize_t written;
+  do
+    written = write(waiter->fd, &one, sizeof one);
+  while (written < 0 && errno == EINTR);
+}
+
 void mill__waiter_notify_locked(mill_stream *stream) {
   mill_waiter *waiter = stream->waiter;
   if (!waiter)
@@ -76,13 +84,18 @@ void mill__waiter_notify_locked(mill_stream *stream) {
     bool was_empty = mill__list_empty(&waiter->ready);
     mill__list_append(&waiter->ready, &stream->ready);
     stream->listed = true;
-    uint64_t one = 1;
-    if (was_empty) {
-      ssize_t written = write(waiter->fd, &one, sizeof one);
-      (void)written;
-    }
+    if (was_empty)
+      signal_locked(waiter);
   }
   pthread_mutex_unlock(&waiter->lock);
+}
+
+static void clear_locked(mill_waiter *waiter) {
+  uint64_t count;
+  ssize_t got;
+  do
+    got = read(waiter->fd, &count, sizeof count);
+  while (got < 0 && errno == EINTR);
 }
 
 /* Take a stream out of the ready list. waiter->lock is held. */
@@ -91,11 +104,8 @@ static void unlist_locked(mill_waiter *waiter, mill_stream *stream) {
     return;
   mill__list_remove(&stream->ready);
   stream->listed = false;
-  uint64_t count;
-  if (mill__list_empty(&waiter->ready)) {
-    ssize_t got = read(waiter->fd, &count, sizeof count);
-    (void)got;
-  }
+  if (mill__list_empty(&waiter->ready))
+    clear_locked(waiter);
 }
 
 /* stream->lock is held. */

@@ -99,9 +99,9 @@ static uint8_t behind_digit(const struct mill_partial *partial, char c) {
   }
 }
 
-static uint8_t behind_sign(const struct mill_partial *partial, char c) {
-  if (partial->number == 0)
-    return c == '-' || partial->options.lenient ? SIGNED : 0;
+static uint8_t behind_sign(const struct mill_partial *partial) {
+  if (partial->number == 0) /* a plus begins a number in lenient mode only */
+    return SIGNED;
   return partial->number == E ? SIGNED_E : 0;
 }
 
@@ -126,7 +126,7 @@ static uint8_t next_number(const struct mill_partial *partial, char c) {
   switch (c) {
   case '-':
   case '+':
-    return behind_sign(partial, c);
+    return behind_sign(partial);
   case '.':
     return behind_dot(partial);
   case 'e':

@@ -87,6 +87,17 @@ void test_check_str(const char *value, const char *expected, const char *what, c
   test_check_bytes(value, strlen(value), expected, strlen(expected), what, file, line);
 }
 
+#ifdef TEST_COVERAGE
+void __gcov_dump(void);
+#endif
+
+void test_exit_child(int status) {
+#ifdef TEST_COVERAGE
+  __gcov_dump();
+#endif
+  _exit(status);
+}
+
 /* ---- guarded memory -------------------------------------------------------------------------- */
 
 static struct {
@@ -239,16 +250,18 @@ struct block {
 static atomic_size_t alloc_live;
 static struct test_fault alloc_fault;
 
-static void *counting_malloc(size_t size) {
-  CHECK(size > 0); /* some allocators answer 0 with NULL */
-  if (test_fault_strikes(&alloc_fault))
-    return NULL;
+void *test_alloc_spared(size_t size) {
   struct block *block = malloc(sizeof(*block) + size);
   if (block == NULL)
     return NULL;
   *block = (struct block){BLOCK_MAGIC, size};
   atomic_fetch_add(&alloc_live, 1);
   return block + 1;
+}
+
+static void *counting_malloc(size_t size) {
+  CHECK(size > 0); /* some allocators answer 0 with NULL */
+  return test_fault_strikes(&alloc_fault) ? NULL : test_alloc_spared(size);
 }
 
 static struct block *block_of(void *memory) {

@@ -41,6 +41,9 @@ void test_case(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A literal with its length: two arguments; the NUL at its end is not in it. */
 #define BYTES(literal) (literal), (sizeof(literal) - 1)
 
+/* End the child of a fork; what a coverage build has counted in it is kept. */
+_Noreturn void test_exit_child(int status);
+
 /* ---- guarded memory -------------------------------------------------------------------------- */
 
 /*
@@ -89,8 +92,9 @@ bool test_fault_strikes(struct test_fault *fault); /* counts a call */
 void test_alloc_install(void);
 /* As test_fault_set. */
 void test_alloc_fail(size_t n, bool for_ever);
-bool test_alloc_failed(void); /* one failed since the last test_alloc_fail */
-size_t test_alloc_live(void); /* blocks that are not freed */
+bool test_alloc_failed(void);         /* one failed since the last test_alloc_fail */
+size_t test_alloc_live(void);         /* blocks that are not freed */
+void *test_alloc_spared(size_t size); /* counted as live, and never fails by test_alloc_fail */
 /*
  * Call `run` with its first allocation failing, its second, ..., once and for ever, until nothing
  * fails any more. Each call must free all that it allocated.

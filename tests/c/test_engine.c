@@ -380,6 +380,11 @@ static void test_events(void) {
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
+/* Longer than poll can. */
+static void *wait_long(void *stream) {
+  return (void *)(intptr_t)mill_stream_wait(stream, INT64_MAX);
+}
+
 static void test_wait_limits(void) {
   mill_engine *engine = new_engine();
   struct server *server = server_start(one_chunk_and_hold, NULL);
@@ -396,6 +401,54 @@ static void test_wait_limits(void) {
   CHECK_INT(mill_stream_wait(stream, 0), MILL_AGAIN);
   CHECK_INT(mill_stream_wait(stream, 1), MILL_AGAIN);
   CHECK_INT(mill_stream_wait_response(stream, 0), MILL_OK);
+  CHECK_INT(mill_stream_error(stream)->code, MILL_OK); /* none, so far */
+  mill_stream_restart(stream);                         /* it is no event source: nothing happens */
+  pthread_t waiting;
+  void *result;
+  CHECK(pthread_create(&waiting, NULL, wait_long, stream) == 0);
+  wait_armed(stream);
+  mill_stream_cancel(stream);
+  CHECK(pthread_join(waiting, &result) == 0);
+  CHECK_INT((intptr_t)result, MILL_OK);
+  mill_stream_free(stream);
+
+  stream = start_stream(engine, &request); /* an end is an answer to those who wait for one */
+  mill_stream_cancel(stream);
+  CHECK_INT(mill_stream_wait_response(stream, -1), MILL_OK);
+  mill_chunk chunk;
+  CHECK_INT(mill_stream_next(stream, &chunk), MILL_E_CANCELLED);
+  CHECK_INT(mill_stream_wait_response(stream, -1), MILL_OK);
+  CHECK(mill_stream_ready(stream));
+  mill_stream_free(stream);
+  request.unix_socket = "/nonexistent/socket";
+  stream = start_stream(engine, &request);
+  while ((code = mill_stream_wait_response(stream, -1)) == MILL_AGAIN) {
+  }
+  CHECK_INT(code, MILL_OK);
+  mill_stream_response(stream, &response);
+  CHECK_INT(response.status, 0);
+  mill_stream_free(stream);
+  server_stop(server);
+  mill_engine_free(engine);
+}
+
+/* Events without chunks are passed over; what is told is still there to be taken. */
+static void test_has_chunk(void) {
+  mill_engine *engine = new_engine();
+  struct server *server = server_start(answer_two_deltas, NULL);
+  mill_request request = request_to(server);
+  mill_stream *stream = start_stream(engine, &request);
+  while (!atomic_load(&stream->ended))
+    sched_yield();
+  mill_chunk chunk;
+  for (size_t i = 0; i < 3; i++) {
+    CHECK(mill_stream_has_chunk(stream));
+    CHECK(mill_stream_ready(stream));
+    CHECK_INT(mill_stream_next(stream, &chunk), MILL_OK);
+  }
+  CHECK(!mill_stream_has_chunk(stream));
+  CHECK_INT(mill_stream_next(stream, &chunk), MILL_END);
+  CHECK(!mill_stream_has_chunk(stream));
   mill_stream_free(stream);
   server_stop(server);
   mill_engine_free(engine);
@@ -584,6 +637,71 @@ static void test_engine_free_with_live_streams(void) {
   server_stop(server);
 }
 
+/* What was queued is handed out first, also when the engine is gone and nobody can be told to go on. */
+static void test_engine_free_with_a_full_queue(void) {
+  mill_engine *engine = new_engine();
+  struct server *server = server_start(flood_events, NULL);
+  mill_request request = request_to(server);
+  request.limits.buffered_bytes = 5000;
+  mill_stream *stream = start_stream(engine, &request);
+  while (metrics_of(engine).pauses == 0)
+    sched_yield();
+  mill_engine_free(engine);
+  struct outcome outcome = read_stream(stream);
+  CHECK_INT(outcome.code, MILL_E_CANCELLED);
+  CHECK(outcome.n_chunks > 1 && !strncmp(outcome.text, "0 ;1 0;", 7));
+  free(outcome.text);
+  mill_stream_free(stream);
+  server_stop(server);
+}
+
+static void *free_engine(void *engine) {
+  mill_engine_free(engine);
+  return NULL;
+}
+
+/*
+ * A stream that is started when the engine has looked for such for the last time ends as the others.
+ * The engine is held there by the lock that it needs to tell a consumer.
+ */
+static void test_start_while_the_engine_stops(void) {
+  mill_engine *engine = new_engine();
+  struct server *server = server_start(one_chunk_and_hold, NULL);
+  mill_request request = request_to(server);
+  mill_stream *held = start_stream(engine, &request);
+  take_one(held, "a");
+  mill_waiter *waiter;
+  CHECK_INT(mill_waiter_new(&waiter), MILL_OK);
+  CHECK_INT(mill_waiter_arm(waiter, held, MILL_WAIT_CHUNK, held), MILL_OK);
+  pthread_mutex_lock(&held->lock);
+  pthread_t stopping;
+  CHECK(pthread_create(&stopping, NULL, free_engine, engine) == 0);
+  while (!atomic_load(&held->ended))
+    sched_yield();
+  mill_stream *late = start_stream(engine, &request);
+  pthread_mutex_unlock(&held->lock);
+  CHECK(pthread_join(stopping, NULL) == 0);
+  struct outcome outcome = read_stream(late);
+  CHECK_INT(outcome.code, MILL_E_CANCELLED);
+  free(outcome.text);
+  mill_stream_free(late);
+  mill_stream_free(held);
+  mill_waiter_free(waiter);
+  server_stop(server);
+}
+
+/* A connection that nobody uses any more is closed, and the engine goes on. */
+static void test_kept_connection_is_closed(void) {
+  mill_engine *engine = new_engine();
+  struct server *server = server_start(answer_whole, NULL);
+  run_whole(engine, server);
+  server_wait_idle(server);
+  run_whole(engine, server);
+  CHECK_INT(server_connections(server), 2);
+  server_stop(server);
+  mill_engine_free(engine);
+}
+
 struct churn {
   mill_engine *engine;
   struct server *server;
@@ -630,7 +748,7 @@ static void test_no_descriptors(void) {
   run_whole(engine, server);
   mill_engine_free(engine);
   server_wait_idle(server); /* its descriptor may not come free below */
-  engine = new_engine(); /* without a connection that could be used again */
+  engine = new_engine();    /* without a connection that could be used again */
   low = (struct rlimit){100, limit.rlim_max};
   CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
   while ((taken[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
@@ -638,6 +756,11 @@ static void test_no_descriptors(void) {
   CHECK_INT(errno, EMFILE);
   mill_stream *stream = run_request(engine, &request, MILL_E_CONNECT);
   CHECK_STR(mill_stream_error(stream)->kind, "descriptors");
+  pthread_t other;
+  void *result;
+  CHECK(pthread_create(&other, NULL, wait_long, stream) == 0); /* its thread has no waiter yet */
+  CHECK(pthread_join(other, &result) == 0);
+  CHECK_INT((intptr_t)result, MILL_E_SYSTEM);
   mill_engine *another;
   int code = mill_engine_new(&another);
   while (n > 0)
@@ -650,12 +773,17 @@ static void test_no_descriptors(void) {
   mill_engine_free(engine);
 }
 
-/* A thread's own waiter cannot be used here: its memory is kept for the next wait. */
-static int read_with(mill_waiter *waiter, mill_stream *stream) {
+static int next_of(mill_stream *stream, bool by_events) {
   mill_chunk chunk;
+  mill_event event;
+  return by_events ? mill_stream_next_event(stream, &event) : mill_stream_next(stream, &chunk);
+}
+
+/* A thread's own waiter cannot be used here: its memory is kept for the next wait. */
+static int read_with(mill_waiter *waiter, mill_stream *stream, bool by_events) {
   int code;
   for (;;) {
-    while ((code = mill_stream_next(stream, &chunk)) == MILL_OK) {
+    while ((code = next_of(stream, by_events)) == MILL_OK) {
     }
     if (code != MILL_AGAIN)
       return code;
@@ -665,12 +793,13 @@ static int read_with(mill_waiter *waiter, mill_stream *stream) {
   }
 }
 
-static int exchange_with(mill_engine *engine, mill_waiter *waiter, const mill_request *request) {
+static int exchange_with(mill_engine *engine, mill_waiter *waiter, const mill_request *request,
+                         bool by_events) {
   mill_stream *stream;
   int code = mill_stream_start(engine, request, &stream, NULL);
   if (code != MILL_OK)
     return code;
-  code = read_with(waiter, stream);
+  code = read_with(waiter, stream, by_events);
   mill_message message;
   if (code == MILL_END)
     code = mill_stream_message(stream, &message);
@@ -691,7 +820,7 @@ static void run_starved(void *ctx) {
   if (code == MILL_OK)
     code = mill_waiter_new(&waiter);
   for (int i = 0; i < 2 && code == MILL_OK; i++)
-    code = exchange_with(engine, waiter, &request);
+    code = exchange_with(engine, waiter, &request, i == 1);
   CHECK_INT(code, code == MILL_OK ? MILL_OK : MILL_E_NOMEM);
   CHECK(code == MILL_OK || test_alloc_failed());
   mill_waiter_free(waiter);
@@ -726,7 +855,7 @@ static void run_starved_error(void *ctx) {
   if (code == MILL_OK)
     code = mill_waiter_new(&waiter);
   if (code == MILL_OK)
-    code = exchange_with(engine, waiter, &request);
+    code = exchange_with(engine, waiter, &request, false);
   CHECK(code == MILL_E_STATUS || code == MILL_E_NOMEM);
   CHECK(code == MILL_E_STATUS || test_alloc_failed());
   mill_waiter_free(waiter);
@@ -752,10 +881,15 @@ static enum server_then answer_in_two_steps(const struct server_request *request
 }
 
 /* In the child: 0 when all is as it should be, else the number of what is not. */
-static int child_of_fork(mill_engine *engine, mill_stream *inherited, struct server *server) {
+static int child_of_fork(mill_engine *engine, mill_stream *inherited, mill_waiter *waiter,
+                         struct server *server) {
   mill_chunk chunk;
   mill_stream *stream;
   mill_engine_after_fork_child(engine);
+  mill_waiter_disarm(waiter, inherited);
+  if (mill_waiter_take(waiter))
+    return 5;
+  mill_waiter_free(waiter);
   if (mill_stream_wait(inherited, -1) != MILL_OK)
     return 1;
   if (mill_stream_next(inherited, &chunk) != MILL_E_FORKED)
@@ -784,10 +918,13 @@ static void test_fork(void) {
   mill_request request = request_to(server);
   mill_stream *stream = start_stream(engine, &request);
   take_one(stream, "a");
+  mill_waiter *waiter;
+  CHECK_INT(mill_waiter_new(&waiter), MILL_OK);
+  CHECK_INT(mill_waiter_arm(waiter, stream, MILL_WAIT_CHUNK, stream), MILL_OK);
   pid_t pid = fork();
   CHECK(pid >= 0);
   if (pid == 0)
-    _exit(child_of_fork(engine, stream, server));
+    test_exit_child(child_of_fork(engine, stream, waiter, server));
   int status;
   CHECK(waitpid(pid, &status, 0) == pid);
   CHECK(WIFEXITED(status));
@@ -798,6 +935,7 @@ static void test_fork(void) {
   CHECK_STR(outcome.text, "b");
   free(outcome.text);
   mill_stream_free(stream);
+  mill_waiter_free(waiter);
   server_stop(server);
   mill_engine_free(engine);
 }
@@ -823,10 +961,14 @@ int main(void) {
       test_idle_clock_while_paused,
       test_events,
       test_wait_limits,
+      test_has_chunk,
       test_waiter_with_many_streams,
       test_leaving_a_waiter,
       test_no_lost_wakeup,
       test_engine_free_with_live_streams,
+      test_engine_free_with_a_full_queue,
+      test_start_while_the_engine_stops,
+      test_kept_connection_is_closed,
       test_threads_and_engines,
       test_no_descriptors,
       test_every_failing_allocation,

@@ -473,6 +473,39 @@ static void test_error_event(void) {
   end(&exchange);
 }
 
+/* The terminator behind an error event that was handed out; the gates hold back what follows. */
+struct steps {
+  struct gate chunk_taken, error_taken;
+};
+
+static enum server_then error_then_terminator(const struct server_request *request, void *ctx) {
+  struct steps *steps = ctx;
+  server_send_text(request, STREAM_HEAD "\r\n" TEXT_EVENT("a"));
+  gate_wait(&steps->chunk_taken);
+  server_send_text(request, ERROR_EVENT("503"));
+  gate_wait(&steps->error_taken);
+  server_send_text(request, DONE_EVENT);
+  server_wait_closed(request);
+  return SERVER_CLOSE;
+}
+
+static void test_terminator_behind_an_error(void) {
+  struct steps steps = {GATE_INIT, GATE_INIT};
+  struct exchange exchange;
+  begin(&exchange, error_then_terminator, &steps);
+  exchange.stream = start_stream(engine, &exchange.request);
+  mill_event event;
+  int code, n_events = 0;
+  while ((code = mill_stream_next_event(exchange.stream, &event)) >= 0 && code != MILL_END)
+    if (code == MILL_AGAIN)
+      mill_stream_wait(exchange.stream, -1);
+    else
+      gate_open(n_events++ == 0 ? &steps.chunk_taken : &steps.error_taken);
+  CHECK_INT(code, MILL_E_PROVIDER);
+  CHECK_INT(n_events, 3);
+  end(&exchange);
+}
+
 /* ---- retries --------------------------------------------------------------------------------- */
 
 static enum server_then status_then_answer(const struct server_request *request, void *ctx) {
@@ -507,6 +540,20 @@ static void test_retries(void) {
   check_retries(STATUS("429 Slow") "Retry-After: 3600\r\n", 2, MILL_E_STATUS, 1);
   check_retries(STATUS("400 Bad") "Retry-After: 0\r\n", 2, MILL_E_STATUS, 1);
   check_retries(STATUS("503 Busy") "retry-after-ms: 0\r\n", 0, MILL_E_STATUS, 1);
+}
+
+/* None that the total clock would not live to see. */
+static void test_retries_and_the_total_clock(void) {
+  struct fixed fixed = {STATUS("503 Busy") "retry-after-ms: 500\r\n", ERROR_BODY};
+  for (int long_enough = 0; long_enough <= 1; long_enough++) {
+    struct exchange exchange;
+    begin(&exchange, status_then_answer, &fixed);
+    exchange.request.max_retries = 2;
+    exchange.request.timeouts.total_ms = long_enough ? 60000 : 400;
+    run(&exchange, long_enough ? MILL_END : MILL_E_STATUS);
+    CHECK_INT(server_requests(exchange.server), long_enough ? 3 : 1);
+    end(&exchange);
+  }
 }
 
 /* ---- connections that are used again --------------------------------------------------------- */
@@ -710,7 +757,7 @@ static void test_clocks(void) {
 }
 
 static enum server_then send_comments_for_ever(const struct server_request *request, void *ctx) {
-  server_send_text(request, STREAM_HEAD "\r\n" TEXT_EVENT("a"));
+  server_send_text(request, STREAM_HEAD "\r\n:\n" TEXT_EVENT("a"));
   char byte;
   while (recv(request->fd, &byte, 1, MSG_DONTWAIT) < 0) {
     server_send_text(request, ":\n");
@@ -792,6 +839,32 @@ static void test_event_limits(void) {
   check_event_limit(STREAM_HEAD "\r\n" TEXT_EVENT("a") "data: [[[[[[[[[]]]]]]]]]\n\n", limits);
 }
 
+/* A message of more choices than can be kept ends, whichever way the stream is read. */
+static void test_message_limit(void) {
+  enum { N = 5000 }; /* MILL__MESSAGE_PARTS is 4096 */
+  static char body[N * 80];
+  size_t len = 0;
+  for (int i = 0; i < N; i++)
+    len += (size_t)snprintf(
+        body + len, sizeof(body) - len,
+        "data: {\"choices\":[{\"index\":%d,\"delta\":{\"content\":\"x\"}}]}\n\n", i);
+  struct fixed fixed = {STREAM_HEAD, body};
+  struct exchange exchange;
+  begin(&exchange, answer_fixed, &fixed);
+  run(&exchange, MILL_E_LIMIT);
+  mill_stream_free(exchange.stream);
+  exchange.stream = start_stream(engine, &exchange.request);
+  mill_event event;
+  int code;
+  while ((code = mill_stream_next_event(exchange.stream, &event)) >= 0 && code != MILL_END)
+    if (code == MILL_AGAIN)
+      mill_stream_wait(exchange.stream, -1);
+  CHECK_INT(code, MILL_E_LIMIT);
+  CHECK_INT(mill_stream_next_event(exchange.stream, &event), MILL_END);
+  CHECK_INT(mill_stream_error(exchange.stream)->code, MILL_E_LIMIT);
+  end(&exchange);
+}
+
 /* ---- what is no HTTP ------------------------------------------------------------------------- */
 
 struct raw {
@@ -841,7 +914,9 @@ int main(void) {
   test_large_error_body();
   test_broken_event();
   test_error_event();
+  test_terminator_behind_an_error();
   test_retries();
+  test_retries_and_the_total_clock();
   test_connection_reuse();
   test_connection_closed_after_each_answer();
   test_dead_connection_is_seen();
@@ -852,6 +927,7 @@ int main(void) {
   test_comments_and_the_idle_clock();
   test_head_limits();
   test_event_limits();
+  test_message_limit();
   test_broken_http();
   mill_engine_free(engine);
   return 0;

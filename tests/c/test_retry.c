@@ -161,6 +161,13 @@ static void test_which_errors(void) {
       {MILL_E_LIMIT, 0, MILL_PHASE_NONE, false},
       {MILL_E_CANCELLED, 0, MILL_PHASE_NONE, false},
       {MILL_E_NOMEM, 0, MILL_PHASE_NONE, false},
+      {MILL_E_ARG, 0, MILL_PHASE_NONE, false},
+      {MILL_E_SYSTEM, 0, MILL_PHASE_NONE, false},
+      {MILL_E_FORKED, 0, MILL_PHASE_NONE, false},
+      {MILL_OK, 0, MILL_PHASE_NONE, false},
+      {MILL_AGAIN, 0, MILL_PHASE_NONE, false},
+      {MILL_END, 0, MILL_PHASE_NONE, false},
+      {-99, 0, MILL_PHASE_NONE, false},
   };
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
     test_case("%s, status %d, phase %d", mill_error_name(cases[i].code), cases[i].status,

@@ -187,6 +187,50 @@ static void test_it_goes_on_from_the_last_id(void) {
   server_stop(server);
 }
 
+/* What the caller says counts, but of ids the one that came last. */
+static void test_headers_of_the_caller(void) {
+  static const mill_header headers[] = {{"cache-control", "max-age=1"}, {"last-event-id", "mine"}};
+  mill_event_source source = at_once();
+  mill_request request = plain(&source);
+  request.headers = headers;
+  request.n_headers = 2;
+  struct script script = {
+      .answers = {HEAD "\r\nid: 1\ndata: a\n\n", HEAD "\r\n", NO_CONTENT},
+      .expected = ITEMS("\r\nlast-event-id: mine\r\n", "\r\nLast-Event-ID: 1\r\n",
+                        "\r\ncache-control: max-age=1\r\n"),
+      .refused = "no-cache",
+  };
+  check_script(&script, &request, ITEMS("open", "message/1/a", "lost", "open", "lost"), MILL_END,
+               0);
+}
+
+/* Who asks for events gets events alone; the connections are passed over. */
+static void test_events_alone(void) {
+  mill_event_source source = at_once();
+  source.comments = true;
+  struct script script = {.answers = {HEAD "\r\n: comment\ndata: a\n\n",
+                                      HEAD "\r\nretry: 1\nid: 2\n\ndata: b\n\n", NO_CONTENT}};
+  struct server *server = server_start(answer_by_script, &script);
+  mill_request request = get_from(server, &source);
+  mill_stream *stream = start_stream(engine, &request);
+  mill_event event;
+  for (const char *data = "ab"; *data; data++) {
+    int code;
+    while ((code = mill_stream_next_event(stream, &event)) == MILL_AGAIN)
+      mill_stream_wait(stream, -1);
+    CHECK_INT(code, MILL_OK);
+    CHECK_BYTES(event.data.ptr, event.data.len, data, 1);
+  }
+  check_status(stream, MILL_SOURCE_OPEN, "2", 1);
+  mill_chunk chunk;
+  int code;
+  while ((code = mill_stream_next(stream, &chunk)) == MILL_AGAIN) /* there are no chunks at all */
+    mill_stream_wait(stream, -1);
+  CHECK_INT(code, MILL_END);
+  mill_stream_free(stream);
+  server_stop(server);
+}
+
 static void test_what_is_lost_and_what_ends(void) {
   mill_event_source source = at_once();
   mill_request request = plain(&source);
@@ -411,6 +455,7 @@ static void test_restart(void) {
     check_status(stream, MILL_SOURCE_CONNECTING, "", 90000000000);
   }
   mill_stream_cancel(stream);
+  check_status(stream, MILL_SOURCE_CLOSED, "", 90000000000);
   mill_stream_restart(stream);
   check_end(stream, MILL_E_CANCELLED, 0);
   mill_stream_free(stream);
@@ -573,6 +618,8 @@ int main(void) {
   test_alloc_install();
   CHECK_INT(mill_engine_new(&engine), MILL_OK);
   test_it_goes_on_from_the_last_id();
+  test_headers_of_the_caller();
+  test_events_alone();
   test_what_is_lost_and_what_ends();
   test_without_reconnecting();
   test_a_compressed_body_that_is_cut();

@@ -10,7 +10,7 @@ import pytest
 
 import millstream
 from answers import LAST_CHUNK, chat, head, http_chunks
-from conftest import Listen
+from conftest import Listen, Serve
 from harness import AB, FINE_ANSWER, HEAD, Scene, patient, repeated
 from millstream import mock
 
@@ -58,25 +58,25 @@ def test_fault_33_a_redirect_to_itself(scene: Scene) -> None:
 
 
 def test_fault_33_events_follow_ten_redirects_and_carry_no_key_away(
-    scene: Scene, listen: Listen
+    serve: Serve, listen: Listen
 ) -> None:
-    stays = scene.serve(mock.Raw([head(Connection="close"), b"data: there\n\n"], then="hang"))
+    stays = serve(mock.Raw([head(), b"data: there\n\n"], then="hang"))
     turns = [mock.Error(307, headers={"Location": f"/{n}"}) for n in range(9)]
-    away = mock.Error(307, headers={"Location": f"{stays.origin}/events"})
-    server = scene.serve(*turns, away)
+    server = serve([*turns, mock.Error(307, headers={"Location": f"{stays.origin}/events"})])
     client = {"api_key": "sk-secret", "headers": {"X-Key": "sk-secret"}}
-    listener = listen(server, client=client)
-    event = listener.next()
+    event = listen(server, client=client).next()
     assert isinstance(event, millstream.Event)
     assert event.data == "there"
     assert len(server.requests) == 10
     assert "sk-secret" in str(server.requests[-1].headers)
     assert "sk-secret" not in str(stays.requests[0].headers)
-    listener.end()
-    endless = listen(scene.serve(mock.Error(307, headers={"Location": "/again"})), client=client)
-    with pytest.raises(millstream.Error):
-        endless.next()
-    endless.end()
+
+
+def test_fault_33_events_follow_no_more(serve: Serve, listen: Listen) -> None:
+    endless = serve(mock.Error(307, headers={"Location": "/again"}))
+    with pytest.raises(millstream.StatusError):
+        listen(endless).next()
+    assert len(endless.requests) == 11
 
 
 def test_fault_59_an_event_half_read_and_an_idle_client(scene: Scene) -> None:
@@ -108,4 +108,3 @@ def cpu_s() -> float:
     """What the engine has computed, in seconds of CPU."""
     used: float = millstream.metrics()["engine_cpu_total"]
     return used
-

@@ -27,7 +27,9 @@ def test_fault_01_reset_in_the_middle_of_a_chunk(scene: Scene, cut: bytes) -> No
     assert outcome.retries == 0
 
 
-@pytest.mark.parametrize("before", [b"", AB, AB + http_chunks([chat("c")[:9]])], ids=len)
+@pytest.mark.parametrize(
+    "before", [b"", AB, AB + b"f", AB + b"f\r\n", AB + http_chunks([chat("c")[:9]])], ids=len
+)
 def test_fault_02_end_without_the_last_chunk(scene: Scene, before: bytes) -> None:
     outcome = scene.meet(mock.Raw([HEAD, before]), max_retries=3)
     outcome.is_error(millstream.StreamInterrupted, "ab" if before else "")
@@ -35,7 +37,9 @@ def test_fault_02_end_without_the_last_chunk(scene: Scene, before: bytes) -> Non
 
 
 @fin_or_rst
-@pytest.mark.parametrize("sent", [b"HT", b"HTTP/1.1 20", b"HTTP/1.1 200 OK\r\n", HEAD[:-3]], ids=len)
+@pytest.mark.parametrize(
+    "sent", [b"HT", b"HTTP/1.1 20", b"HTTP/1.1 200 OK\r\n", HEAD[:-3]], ids=len
+)
 def test_fault_03_end_in_the_head(scene: Scene, sent: bytes, then: Any) -> None:
     outcome = scene.meet(mock.Raw(sent, then=then), max_retries=3)
     outcome.is_error(millstream.StreamInterrupted)
@@ -113,6 +117,20 @@ def test_fault_09_a_kept_connection_that_is_dead(scene: Scene, then: Any) -> Non
         assert len(server.requests) == 2 + retries
         assert server.requests[0].connection == server.requests[1].connection
         scene.is_answered(client)
+
+
+def test_fault_09_each_request_meets_the_end_of_a_kept_connection(scene: Scene) -> None:
+    """Every request but the first goes out on a connection that ends without an answer."""
+    server, asked = Closing(waits=True), 6
+    with listening(server) as url:
+        client = scene.client(url, max_retries=1)
+        reader = scene.reader()
+        outcomes = [scene.read(scene.ask(client), reader) for _ in range(asked)]
+        retries = client.metrics()["retries"]
+    assert [outcome.text for outcome in outcomes] == ["x"] * asked
+    assert [outcome.retries for outcome in outcomes] == [0] + [1] * (asked - 1)
+    assert retries == asked - 1
+    assert server.posts == asked + asked - 1
 
 
 def test_fault_65_keep_alive_that_is_not_kept(scene: Scene) -> None:

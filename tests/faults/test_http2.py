@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from h2.errors import ErrorCodes  # noqa: E402
 from hyperframe.frame import GoAwayFrame, PingFrame, SettingsFrame  # noqa: E402
 
 import millstream  # noqa: E402
-from answers import DONE, chat  # noqa: E402
+from answers import DONE, GIVE_UP_S, LAST_CHUNK, chat, http_chunks  # noqa: E402
 from components import Authority, Site, nginx  # noqa: E402
 from h2server import Peer, answer, serving  # noqa: E402
-from harness import FINE, FINE_ANSWER, MIB, Scene, memory_within  # noqa: E402
-from millstream import _core  # noqa: E402
+from harness import FINE, FINE_ANSWER, HEAD, MIB, Scene, memory_within  # noqa: E402
+from millstream import _core, mock  # noqa: E402
 
 AB = chat("a") + chat("b")
 END = chat("c", finish="stop") + DONE
@@ -46,13 +46,35 @@ def client_options(authority: Authority) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def certificate(authority: Authority) -> Iterator[Path]:
+def certificate(authority: Authority) -> Path:
     return authority.issue("h2").both
 
 
 def goaway(peer: Peer, error: ErrorCodes, last: int | None = None) -> None:
     known = peer.stream_id if last is None else last
     peer.frames(GoAwayFrame(0, last_stream_id=known, error_code=error))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["without TLS", "over TLS"])
+def test_fault_51_streams_to_a_server_without_http2(
+    scene: Scene, certificate: Path, client_options: dict[str, Any], tls: bool
+) -> None:
+    """None of them waits for another, though each would have taken HTTP/2."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    gate = mock.Gate()
+    body: list[bytes | float | mock.Gate] = [
+        http_chunks([AB]),
+        gate,
+        http_chunks([END]) + LAST_CHUNK,
+    ]
+    server = scene.serve(mock.Raw([HEAD, *body]), ssl_context=context if tls else None)
+    client = scene.client(server, **client_options)
+    streams = [scene.ask(client) for _ in range(5)]
+    assert server.wait_requests(5, GIVE_UP_S)
+    gate.open()
+    for stream in streams:
+        scene.read(stream).is_success("abc")
 
 
 def test_fault_38_goaway_and_the_end(
@@ -125,7 +147,9 @@ def test_fault_39_goaway_before_the_stream(
         scene.is_answered(client)
 
 
-@pytest.mark.parametrize("error", [ErrorCodes.NO_ERROR, ErrorCodes.CANCEL, ErrorCodes.INTERNAL_ERROR])
+@pytest.mark.parametrize(
+    "error", [ErrorCodes.NO_ERROR, ErrorCodes.CANCEL, ErrorCodes.INTERNAL_ERROR]
+)
 def test_fault_40_reset_of_a_stream(
     scene: Scene, certificate: Path, client_options: dict[str, Any], error: ErrorCodes
 ) -> None:

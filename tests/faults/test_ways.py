@@ -1,4 +1,4 @@
-"""Faults 36 and 37, and some of 1 to 30 by way of nginx and toxiproxy: TLS, proxies, bad networks."""
+"""Faults 36 and 37, and some others by way of nginx and toxiproxy: TLS, proxies, bad networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import millstream
-from answers import DONE, chat, http_chunks
+from answers import DONE, chat, head, http_chunks
 from components import Authority, Site, Toxiproxy, microsocks, nginx, tinyproxy, toxiproxy
 from harness import AB, FINE_ANSWER, HEAD, Scene, patient, whole
 from millstream import mock
@@ -130,7 +130,10 @@ def test_fault_37_proxies(scene: Scene, tmp_path: Path, scheme: str, authority: 
         client = scene.client(upstream, proxy=way)
         scene.is_answered(client)
         wrong, none = way.replace("@", "x@"), f"{scheme}://127.0.0.1:{port}"
-        for proxy, to in [(none, upstream), (none, "https://x.invalid"), (wrong, "https://x.invalid")]:
+        refused: list[tuple[str, mock.Server | str]] = [
+            (none, upstream), (none, "https://x.invalid"), (wrong, "https://x.invalid"),
+        ]  # fmt: skip
+        for proxy, to in refused:
             outcome = scene.read(scene.ask(to, proxy=proxy, max_retries=2))
             error = outcome.is_error(millstream.ConnectError, code="proxy")
             assert "proxy" in str(error)
@@ -147,8 +150,8 @@ def test_fault_37_proxies(scene: Scene, tmp_path: Path, scheme: str, authority: 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_fault_37_a_proxy_that_answers_407(scene: Scene, scheme: str) -> None:
-    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    proxy = scene.serve(mock.Raw(answer))
+    refusal = head("407 Proxy Authentication Required", Content_Length="0", Connection="close")
+    proxy = scene.serve(mock.Raw(refusal))
     way = proxy.origin.replace("//", f"//user:{PASSWORD}@")
     outcome = scene.read(scene.ask(f"{scheme}://host.invalid/v1", proxy=way, max_retries=2))
     error = outcome.is_error(millstream.ConnectError, code="proxy")
@@ -212,4 +215,3 @@ def test_fault_53_a_narrow_network(scene: Scene, network: Toxiproxy) -> None:
     server = scene.serve(whole(*(chat("x" * 100) for _ in range(200)), END))
     way = network.before(server.origin, "bandwidth", rate=100)
     scene.read(scene.ask(way)).is_success("x" * 20_000 + "c")
-

@@ -2,8 +2,8 @@
 
 Where each of it is tested, here unless another file is named:
 
-keep-alive promised, the connection closed      test_a_promise_to_keep_a_connection_is_broken
-  the same, with the next request in flight     test_a_request_that_meets_the_end_is_counted
+keep-alive promised, the connection closed      ../faults/test_connections.py, test_fault_65_…
+  the same, with the next request in flight     ../faults/test_connections.py, test_fault_09_…
 raw U+2028, U+0085, U+FEFF; a text "data: [DONE]"  test_text_is_never_taken_for_framing
 an emoji over several events                    test_an_emoji_over_several_events_is_one_character
   each of its bytes replaced by the server      test_what_a_server_replaced_stays_as_it_is
@@ -28,17 +28,13 @@ usage never sent                                test_usage_that_is_never_sent
 from __future__ import annotations
 
 import json
-import socket
-import socketserver
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 import millstream
-from answers import DONE, GIVE_UP_S, MESSAGES, chat, chunked, event
+from answers import DONE, chat, event
 from conftest import Ask, Connect, Serve
 from millstream import mock
 
@@ -177,109 +173,6 @@ def test_bytes_that_are_no_character_alone(read: Read, format: str) -> None:
     """Nothing joins them: each event is text of its own. What stands around them is kept."""
     stream = read(format, WIRES[format].of_json(b'"a\xf0\x9f"', b'"\x8e\x88b"'))
     assert stream.result().text == "a\ufffd\ufffd\ufffdb"
-
-
-# ---- connections ---------------------------------------------------------------------------------
-
-REQUESTS = 60
-ANSWER = chunked(chat("x", finish="stop"), DONE, Connection="keep-alive")
-
-
-class Closing:
-    """A server that promises to keep a connection and answers one request on it.
-
-    It goes on to read what comes over a connection it has closed for writing, so that no POST on
-    the wire is missed.
-    """
-
-    def __init__(self, waits: bool) -> None:
-        self.posts = 0
-        self._waits = waits  # with the end, until the next request is there
-        self._lock = threading.Lock()
-        self._connections: list[socket.socket] = []
-
-    def serve(self, handler: socketserver.StreamRequestHandler) -> None:
-        with self._lock:
-            self._connections.append(handler.request)
-        if not self._read_post(handler):
-            return
-        handler.wfile.write(ANSWER)
-        if self._waits:
-            self._read_post(handler)
-            return
-        handler.request.shutdown(socket.SHUT_WR)
-        while self._read_post(handler):
-            pass
-
-    def hang_up(self) -> None:
-        """What has come is still read; for more nobody waits."""
-        for connection in self._connections:
-            with suppress(OSError):  # it is closed
-                connection.shutdown(socket.SHUT_RD)
-
-    def _read_post(self, handler: socketserver.StreamRequestHandler) -> bool:
-        line, length = handler.rfile.readline(), 0
-        if not line.startswith(b"POST "):
-            return False
-        while field := handler.rfile.readline().strip():
-            name, _, value = field.partition(b":")
-            length = int(value) if name.lower() == b"content-length" else length
-        if len(handler.rfile.read(length)) < length:
-            return False
-        with self._lock:
-            self.posts += 1
-        return True
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = False  # closing waits for them: every POST is counted then
-
-    def handle_error(self, *_: object) -> None:
-        """A client that leaves is no error."""
-
-
-@contextmanager
-def listening(script: Closing) -> Iterator[str]:
-    class Handler(socketserver.StreamRequestHandler):
-        timeout = GIVE_UP_S
-
-        def handle(self) -> None:
-            script.serve(self)
-
-    with _Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-        finally:
-            server.shutdown()
-            thread.join()
-            script.hang_up()
-
-
-def test_a_promise_to_keep_a_connection_is_broken(connect: Connect) -> None:
-    """Each POST on the wire is a request or a retry that was counted."""
-    server = Closing(waits=False)
-    with listening(server) as url:
-        client = connect(url, max_retries=2)
-        for _ in range(REQUESTS):
-            assert client.stream(model="m", messages=MESSAGES).result().text == "x"
-        retries = client.metrics()["retries"]
-    assert server.posts == REQUESTS + retries
-
-
-def test_a_request_that_meets_the_end_is_counted(connect: Connect) -> None:
-    """Every request but the first goes out on a connection that ends without an answer."""
-    server, asked = Closing(waits=True), 6
-    with listening(server) as url:
-        client = connect(url, max_retries=1)
-        streams = []
-        for _ in range(asked):
-            streams.append(client.stream(model="m", messages=MESSAGES))
-            assert streams[-1].result().text == "x"
-    assert [stream.timing.retries for stream in streams] == [0] + [1] * (asked - 1)
-    assert client.metrics()["retries"] == asked - 1
-    assert server.posts == asked + asked - 1
 
 
 # ---- llama.cpp and LiteLLM -----------------------------------------------------------------------

@@ -17,12 +17,12 @@ from millstream import _core
 
 EXPORTED = {
     "AsyncClient", "AsyncEventStream", "AsyncStream", "AuthenticationError", "BadRequest",
-    "Cancelled", "Change", "Choice", "Chunk", "Client", "Comment", "ConnectError", "Error", "Event",
-    "EventStream", "ForkedError", "Headers",
-    "LimitExceeded", "Limits", "Message", "NotFound", "PartialJSON", "PermissionDenied",
+    "Cancelled", "Change", "Choice", "Chunk", "Client", "Coercion", "Comment", "ConnectError",
+    "Done", "Error", "Event", "EventStream", "ForkedError", "Headers", "LimitExceeded", "Limits",
+    "Message", "NotFound", "NotNull", "PartialCall", "PartialJSON", "PermissionDenied",
     "ProtocolError", "ProviderError", "RateLimited", "Repair", "Request", "Response", "ServerError",
-    "StatusError", "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage",
-    "metrics", "wait",
+    "State", "StatusError", "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage",
+    "ValidationError", "WithState", "metrics", "wait",
 }  # fmt: skip
 STUBS = Path(millstream.__file__).with_name("_core.pyi")
 
@@ -36,7 +36,10 @@ def test_the_exported_names_are_these() -> None:
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
     # imported only when they are asked for
-    lazy = {"AsyncClient", "AsyncEventStream", "AsyncStream", "Change", "PartialJSON", "Repair"}
+    lazy = {
+        "AsyncClient", "AsyncEventStream", "AsyncStream", "Change", "Coercion", "Done", "NotNull",
+        "PartialCall", "PartialJSON", "Repair", "State", "WithState",
+    }  # fmt: skip
     assert public | lazy == EXPORTED | {"annotations", "TYPE_CHECKING"}
 
 

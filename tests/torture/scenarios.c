@@ -1,13 +1,10 @@
 /* The scenarios of the torture, and the server that they talk to; see scenarios.h. */
 #include "scenarios.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/crc32.h"
-
-#define MOST_MS 20000 /* a stream that takes longer hangs */
 
 /* ---- the server ------------------------------------------------------------------------------ */
 
@@ -54,15 +51,16 @@ static void answer_hold(const struct server_request *request) {
 static void answer_gzip(const struct server_request *request) {
   static const char body[] = WHOLE_BODY;
   const uint32_t len = sizeof(body) - 1, crc = mill__crc32(0, body, len);
-  const unsigned char head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1,
-                                len & 0xff, len >> 8, ~len & 0xff, ~len >> 8 & 0xff};
+  const unsigned char head[] = {
+      0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, len & 0xff, len >> 8, ~len & 0xff, ~len >> 8 & 0xff};
   unsigned char tail[8];
   for (int i = 0; i < 4; i++) {
     tail[i] = (unsigned char)(crc >> 8 * i);
     tail[4 + i] = (unsigned char)(len >> 8 * i);
   }
   char lines[128];
-  snprintf(lines, sizeof(lines), STREAM_HEAD "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+  snprintf(lines, sizeof(lines),
+           STREAM_HEAD "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
            sizeof(head) + len + sizeof(tail));
   server_send_text(request, lines);
   server_send(request, (const char *)head, sizeof(head));
@@ -120,19 +118,14 @@ enum server_then scenario_answer(const struct server_request *request, void *ctx
 
 /* ---- the consumer ---------------------------------------------------------------------------- */
 
-struct reading {
-  mill_stream *stream;
-  char text[N_FLOOD * 10 + 1];
-};
-
-static mill_request request_of(const char *url) {
+static mill_request request_of(const struct world *world, const char *url) {
   mill_request request;
   mill_request_init(&request);
   request.url = url;
   request.body = "{}";
   request.body_len = 2;
   request.max_retries = 0;
-  request.timeouts = (mill_timeouts){.total_ms = MOST_MS};
+  request.timeouts = (mill_timeouts){.total_ms = world->most_ms};
   return request;
 }
 
@@ -208,7 +201,7 @@ static int exchange(struct world *world, const mill_request *request, const char
 
 static int run_whole(struct world *world) {
   struct url url = url_of(world, "whole");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   mill_stats *stats = mill_stats_new();
   request.stats = stats;
   int code = stats ? MILL_OK : MILL_E_NOMEM;
@@ -221,7 +214,7 @@ static int run_whole(struct world *world) {
 static int run_by_name(struct world *world) {
   char url[64];
   snprintf(url, sizeof(url), "http://localhost:%d/v1/whole", server_port(world->server));
-  mill_request request = request_of(url);
+  mill_request request = request_of(world, url);
   return exchange(world, &request, "Hello, world", NULL);
 }
 
@@ -241,21 +234,21 @@ static void check_one_tool(const mill_message *message) {
 
 static int run_tools(struct world *world) {
   struct url url = url_of(world, "tools");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   request.headers = (const mill_header[]){{"X-One", "1"}, {"Content-Type", "application/json"}};
   request.n_headers = 2;
   int code = exchange(world, &request, "", check_two_tools);
   if (code != MILL_OK)
     return code;
   url = url_of(world, "blocks");
-  request = request_of(url.text);
+  request = request_of(world, url.text);
   request.format = "anthropic-messages";
   return exchange(world, &request, "", check_one_tool);
 }
 
 static int run_gzip(struct world *world) {
   struct url url = url_of(world, "gzip");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   request.compression = true;
   return exchange(world, &request, "Hello, world", NULL);
 }
@@ -263,7 +256,7 @@ static int run_gzip(struct world *world) {
 static int run_paused(struct world *world) {
   static char text[N_FLOOD * 10 + 1];
   struct url url = url_of(world, "flood");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   request.limits.buffered_bytes = 1000;
   for (int i = 0; i < N_FLOOD; i++)
     memcpy(text + (size_t)i * 10, "0123456789", 11);
@@ -272,7 +265,7 @@ static int run_paused(struct world *world) {
 
 static int run_cancelled(struct world *world) {
   struct url url = url_of(world, "hold");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   mill_stream *stream;
   mill_chunk chunk;
   int code = mill_stream_start(world->engine, &request, &stream, NULL);
@@ -290,7 +283,7 @@ static int run_cancelled(struct world *world) {
 
 static int run_retried(struct world *world) {
   struct url url = url_of(world, "busy");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   request.max_retries = 2;
   return exchange(world, &request, "Hello, world", NULL);
 }
@@ -298,19 +291,19 @@ static int run_retried(struct world *world) {
 /* The way of an error: it may lose its details, not its code. */
 static int run_refused(struct world *world) {
   struct url url = url_of(world, "refused");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   int code = exchange(world, &request, "", NULL);
   if (code != MILL_E_STATUS)
     return code;
   url = url_of(world, "broken");
-  request = request_of(url.text);
+  request = request_of(world, url.text);
   code = exchange(world, &request, "a", NULL);
   return code == MILL_E_PROVIDER ? MILL_OK : code;
 }
 
 static int run_source(struct world *world) {
   struct url url = url_of(world, "source");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   mill_event_source source;
   mill_event_source_init(&source);
   source.initial_retry_ms = source.max_retry_ms = 0;
@@ -341,7 +334,7 @@ static int run_source(struct world *world) {
 /* Two streams behind one waiter, then the end of the engine while both live. */
 static int run_stopped(struct world *world) {
   struct url url = url_of(world, "hold");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   mill_waiter *waiter = NULL;
   mill_stream *streams[2] = {NULL, NULL};
   int code = mill_waiter_new(&waiter);
@@ -369,15 +362,22 @@ static int run_stopped(struct world *world) {
 }
 
 const struct scenario SCENARIOS[] = {
-    {"whole", run_whole},     {"by name", run_by_name},     {"tools", run_tools},
-    {"gzip", run_gzip},       {"paused", run_paused},       {"cancelled", run_cancelled},
-    {"retried", run_retried}, {"refused", run_refused},     {"source", run_source},
-    {"stopped", run_stopped}, {NULL, NULL},
+    {"whole", run_whole},
+    {"by name", run_by_name},
+    {"tools", run_tools},
+    {"gzip", run_gzip},
+    {"paused", run_paused},
+    {"cancelled", run_cancelled},
+    {"retried", run_retried},
+    {"refused", run_refused},
+    {"source", run_source},
+    {"stopped", run_stopped},
+    {NULL, NULL},
 };
 
 void scenario_check_next(struct world *world) {
   struct url url = url_of(world, "whole");
-  mill_request request = request_of(url.text);
+  mill_request request = request_of(world, url.text);
   int code = exchange(world, &request, "Hello, world", NULL);
   CHECK_INT(code, MILL_OK);
 }

@@ -14,6 +14,7 @@ struct world {
   struct server *server;
   atomic_size_t n_refusals; /* how often the server still refuses on the path "busy" */
   mill_engine *engine;      /* NULL after a scenario that ends it */
+  int64_t most_ms;          /* the clock of each stream */
 };
 
 struct scenario {

@@ -30,7 +30,7 @@ static const struct call CALLS[] = {
     [SHIM_connect] = {"connect", {ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, ENOMEM}},
     [SHIM_pthread_create] = {"pthread_create", {EAGAIN}},
     [SHIM_read] = {"read", {EINTR, EAGAIN}},
-    [SHIM_write] = {"write", {EINTR, EAGAIN}},
+    [SHIM_write] = {"write", {EINTR}},
     [SHIM_recv] = {"recv", {EINTR, EAGAIN, ECONNRESET, ENOMEM}},
     [SHIM_send] = {"send", {EINTR, EAGAIN, ECONNRESET, EPIPE}},
     [SHIM_poll] = {"poll", {EINTR, ENOMEM}},
@@ -67,8 +67,7 @@ bool shim_failed(void) {
 
 /* The call's error, or 0. */
 static int strike(enum shim_call call) {
-  bool strikes =
-      is_struck && atomic_load(&struck_call) == (int)call && test_fault_strikes(&fault);
+  bool strikes = is_struck && atomic_load(&struck_call) == (int)call && test_fault_strikes(&fault);
   return strikes ? atomic_load(&struck_error) : 0;
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from .._errors import MissingKey
+from .._types import Hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class KeyHeader:
     __slots__ = ("_pair",)
 
     def __init__(self, name: str, value: str) -> None:
-        self._pair = (name, value)
+        self._pair = (name, Hidden(value))
 
     def pairs(self, method: str, url: str, headers: Pairs, body: bytes) -> Pairs:
         """The headers to add, but for those given already."""
@@ -140,7 +141,7 @@ class Aws:
     def __init__(self, options: Mapping[str, str]) -> None:
         self._region = options["region"]
         self._access_key_id = options["aws_access_key_id"]
-        self._secret_access_key = options["aws_secret_access_key"]
+        self._secret_access_key = Hidden(options["aws_secret_access_key"])
         self._session_token = options.get("aws_session_token")
 
     def pairs(self, method: str, url: str, headers: Pairs, body: bytes) -> Pairs:

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from .._structured._schema import Schema
     from . import Provider
 
     Json = dict[str, Any]
+
+ANSWER_TOOL = "structured_answer"
+"""The tool whose arguments are the answer, for a provider that is asked for a type in that way."""
 
 _TOOL_KEYS = {"name", "description", "parameters", "strict"}
 _CHOICES = ("auto", "none", "required")
@@ -37,7 +41,7 @@ class Ask:
     """A question: the arguments of `Client.stream`, each of the right type; None: not given."""
 
     __slots__ = (
-        "max_tokens", "messages", "model", "params", "stop", "system", "temperature",
+        "max_tokens", "messages", "model", "params", "schema", "stop", "system", "temperature",
         "tool_choice", "tools", "top_p",
     )  # fmt: skip
 
@@ -53,6 +57,7 @@ class Ask:
         temperature: float | None,
         top_p: float | None,
         stop: str | Sequence[str] | None,
+        into: Any,
         params: Mapping[str, Any],
     ) -> None:
         if not isinstance(model, str):
@@ -68,6 +73,7 @@ class Ask:
         self.temperature = _number("temperature", temperature, float)
         self.top_p = _number("top_p", top_p, float)
         self.stop = _text_or_list("stop", stop)
+        self.schema = None if into is None else _schema(into)
         self.params = {name: value for name, value in params.items() if name != "stream"}
         if tool_choice is not None and not isinstance(tool_choice, (str, dict)):
             raise TypeError(f"tool_choice: must be a str or a dict, not {tool_choice!r}")
@@ -373,6 +379,12 @@ def compact(value: object) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _schema(into: Any) -> Schema:
+    from .._structured._schema import Schema
+
+    return Schema(into)
 
 
 # ---- types ---------------------------------------------------------------------------------------

@@ -50,10 +50,17 @@ def body(ask: Ask, provider: Provider) -> Json:
         temperature=ask.temperature,
         top_p=ask.top_p,
         stop_sequences=ask.stops(),
+        output_config=_output(ask),
     )
     max_tokens = DEFAULT_MAX_TOKENS if ask.max_tokens is None else ask.max_tokens
     said = {"model": ask.model, "max_tokens": max_tokens, "messages": messages, "stream": True}
-    return {**said, **fields, **ask.params}
+    return _neutral.merged({**said, **fields}, ask.params)
+
+
+def _output(ask: Ask) -> Json | None:
+    if ask.schema is None:
+        return None
+    return {"format": {"type": "json_schema", "schema": ask.schema.worded()}}
 
 
 def _system(blocks: list[Json]) -> str | list[Json] | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._core import Message
+    from .._structured._schema import Schema
     from . import Provider
     from ._neutral import Ask, Json
 
@@ -107,12 +108,23 @@ def _block(where: str, part: Json, provider: str) -> Json:
 
 
 def _tool_config(ask: Ask) -> Json | None:
-    """There is no choice "none": it is to offer no tools."""
-    choice = None if ask.tool_choice is None else _choice(ask.tool_choice)
-    if ask.tools is None or ask.tool_choice == "none":
+    """There is no choice "none": it is to offer no tools. An answer of a type is a tool as well."""
+    offered = ask.tools is not None and ask.tool_choice != "none"
+    tools = [_tool(tool) for tool in _neutral.tools_of(ask)] if offered else []
+    choice = None if ask.tool_choice in (None, "none") else _choice(ask.tool_choice)
+    if ask.schema is not None:
+        choice = choice or ({"any": {}} if tools else {"tool": {"name": _neutral.ANSWER_TOOL}})
+        tools.append(_answer(ask.schema))
+    elif not offered:
         return None
-    tools = [_tool(tool) for tool in _neutral.tools_of(ask)]
     return {"tools": tools, **_neutral.given(toolChoice=choice)}
+
+
+def _answer(schema: Schema) -> Json:
+    """The tool whose arguments are the answer that `into` asks for."""
+    about = "Gives the answer. Call it once, with the whole answer."
+    spec = {"name": _neutral.ANSWER_TOOL, "description": about, "parameters": schema.json}
+    return _tool(_neutral.Tool("into", spec))
 
 
 def _tool(tool: _neutral.Tool | Json) -> Json:

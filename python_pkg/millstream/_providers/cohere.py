@@ -30,8 +30,15 @@ def body(ask: Ask, provider: Provider) -> Json:
         temperature=ask.temperature,
         p=ask.top_p,
         stop_sequences=ask.stops(),
+        response_format=_response_format(ask),
     )
     return {"model": ask.model, "messages": messages, "stream": True, **fields, **ask.params}
+
+
+def _response_format(ask: Ask) -> Json | None:
+    if ask.schema is None:
+        return None
+    return {"type": "json_object", "json_schema": ask.schema.json}
 
 
 def _check(where: str, message: Json, provider: str) -> None:

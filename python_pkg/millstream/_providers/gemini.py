@@ -52,6 +52,8 @@ def _settings(ask: Ask) -> Json:
         temperature=ask.temperature,
         topP=ask.top_p,
         stopSequences=ask.stops(),
+        responseMimeType=None if ask.schema is None else "application/json",
+        responseJsonSchema=None if ask.schema is None else ask.schema.json,
     )
 
 

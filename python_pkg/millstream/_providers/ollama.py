@@ -23,7 +23,11 @@ def body(ask: Ask, provider: Provider) -> Json:
     if ask.system is not None:
         system = _neutral.plain_text("system", ask.system, provider.name)
         messages.insert(0, {"role": "system", "content": system})
-    fields = _neutral.given(tools=_tools(ask, provider.name), options=_options(ask) or None)
+    fields = _neutral.given(
+        tools=_tools(ask, provider.name),
+        options=_options(ask) or None,
+        format=None if ask.schema is None else ask.schema.json,
+    )
     said = {"model": ask.model, "messages": messages, "stream": True, **fields}
     return _neutral.merged(said, ask.params)
 

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .._structured._schema import Schema
     from . import Provider
     from ._neutral import Ask, Json
 
@@ -26,6 +27,7 @@ def body(ask: Ask, provider: Provider) -> Json:
         temperature=ask.temperature,
         top_p=ask.top_p,
         stop=ask.stop,
+        response_format=response_format(ask),
     )
     said = {"model": ask.model, "messages": messages(ask), "stream": True, **fields, **ask.params}
     options = ask.params.get("stream_options", {} if provider.tells_usage_if_asked else None)
@@ -34,6 +36,19 @@ def body(ask: Ask, provider: Provider) -> Json:
     elif isinstance(options, dict) and provider.tells_usage_if_asked:
         said["stream_options"] = {"include_usage": True, **options}
     return said
+
+
+def response_format(ask: Ask) -> Json | None:
+    """The type that `into` asks for."""
+    if ask.schema is None:
+        return None
+    return {"type": "json_schema", "json_schema": json_schema(ask.schema)}
+
+
+def json_schema(schema: Schema) -> Json:
+    """A schema in OpenAI's form; strict where that mode can hold it."""
+    strict = schema.strict()
+    return {"name": schema.name, "schema": strict or schema.json, "strict": strict is not None}
 
 
 def messages(ask: Ask) -> list[Any]:

@@ -7,6 +7,7 @@ items, and so does each tool call and each result; items in that form already ar
 from __future__ import annotations
 
 from . import _neutral
+from .openai_chat import json_schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +32,18 @@ def body(ask: Ask, provider: Provider) -> Json:
         max_output_tokens=ask.max_tokens,
         temperature=ask.temperature,
         top_p=ask.top_p,
+        text=_text(ask),
     )
-    return {"model": ask.model, "input": items, "stream": True, **fields, **ask.params}
+    return _neutral.merged(
+        {"model": ask.model, "input": items, "stream": True, **fields}, ask.params
+    )
+
+
+def _text(ask: Ask) -> Json | None:
+    """The type that `into` asks for."""
+    if ask.schema is None:
+        return None
+    return {"format": {"type": "json_schema", **json_schema(ask.schema)}}
 
 
 def _instructions(ask: Ask, provider: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ._marks import State
 
@@ -18,10 +18,24 @@ if TYPE_CHECKING:
 
     Path = tuple[str | int, ...]
     Storage = Any  # what takes `storage[key] = value`
-    Library = Any  # a class of _libraries
 
 
-class Misfit(Exception):  # noqa: N818
+class Library(Protocol):
+    """Whose types they are: pydantic or msgspec, in _libraries."""
+
+    def reader(self, annotation: Any) -> Callable[[Any], Any]:
+        """What turns JSON values into the type's, or raises Misfit."""
+
+    def schema(self, annotation: Any) -> dict[str, Any]:
+        """The JSON schema of a type."""
+
+
+# Kinds of JSON.
+OBJECT, ARRAY, SCALAR = 1, 2, 4
+ANY = OBJECT | ARRAY | SCALAR
+
+
+class Misfit(Exception):
     """A value that its type does not take; `path` leads to it from where `whole()` began."""
 
     def __init__(self, why: str, path: Path = (), cause: Exception | None = None) -> None:
@@ -50,6 +64,8 @@ class Node:
     __slots__ = ()
     exact: tuple[type, ...] = ()
     """Types of JSON values that need no look."""
+    roots: int = ANY
+    """What may be its JSON: bits of enum mill_partial_root of the C core."""
 
     def streams(self) -> dict[type, Node]:
         """For each type of JSON value that may be shown while it grows: the node that does it."""
@@ -72,22 +88,18 @@ class Slot:
     """A place for a value.
 
     name: of the field in its object; None where the key is the name.
-    library: who turns values of `annotation` into the type's; None: the node does.
+    checker: who turns values into the type's, where that is not the node: its library.
     done, not_null, with_state: what `Done`, `NotNull` and `WithState` say.
     """
 
     __slots__ = (
-        "_streams", "annotation", "done", "library", "name", "node", "not_null", "nullable",
-        "with_state",
+        "_streams", "checker", "done", "name", "node", "not_null", "nullable", "with_state",
     )  # fmt: skip
 
-    def __init__(
-        self, node: Node, *, nullable: bool = False, annotation: Any = None, library: Library = None
-    ) -> None:
+    def __init__(self, node: Node, nullable: bool = False, checker: Node | None = None) -> None:
         self.node = node
         self.nullable = nullable
-        self.annotation = annotation
-        self.library = library
+        self.checker = node if checker is None else checker
         self.name: str | None = None
         self.done = self.not_null = self.with_state = False
         self._streams: dict[type, Node] | None = None
@@ -103,9 +115,7 @@ class Slot:
         """As `Node.whole`."""
         if type(value) in self.node.exact or (value is None and self.nullable):
             return value
-        if self.library is not None:
-            return self.library.whole(self.annotation, value)
-        return self.node.whole(value)
+        return self.checker.whole(value)
 
     def fix(self, value: Any, path: Path, notes: list[Coercion]) -> Any:
         """As `Node.fix`."""
@@ -175,6 +185,11 @@ class Json(Anything):
         self.kind = kind
 
     @property
+    def roots(self) -> int:  # type: ignore[override]
+        """The one kind."""
+        return OBJECT if self.kind is dict else ARRAY
+
+    @property
     def exact(self) -> tuple[type, ...]:  # type: ignore[override]
         """The one kind."""
         return (self.kind,)
@@ -196,6 +211,7 @@ class Text(Node):
     """A str, which grows."""
 
     __slots__ = ()
+    roots = SCALAR
     exact = (str,)
 
     def streams(self) -> dict[type, Node]:
@@ -217,11 +233,15 @@ class Text(Node):
         return {"type": "string"}
 
 
+_MARKS = re.compile(r"[\s,_$€£]")  # in a number that is written for people
+_DIGITS = re.compile(r"[+-]?[0-9]+")
+
+
 class Number(Node):
     """An int or a float."""
 
     __slots__ = ("kind",)
-    _MARKS = re.compile(r"[\s,_$€£]")
+    roots = SCALAR
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -243,18 +263,14 @@ class Number(Node):
         """A string that says a number: "12", "1,200", "$5", "1e3"."""
         if not isinstance(value, str):
             return value
-        text = self._MARKS.sub("", value)
+        text = _MARKS.sub("", value)
         try:
-            number = float(text)
-            exact: float | int = int(text) if number.is_integer() and text.lstrip("+-").isdigit() \
-                else number  # fmt: skip
+            number = int(text) if _DIGITS.fullmatch(text) else float(text)
         except ValueError:
             return value
-        if self.kind is int and isinstance(exact, float):
-            if not exact.is_integer():
-                return value
-            exact = int(exact)
-        return noted(notes, path, value, exact) if math.isfinite(number) else value
+        if not math.isfinite(number) or (self.kind is int and number != int(number)):
+            return value
+        return noted(notes, path, value, self.kind(number))
 
     def schema(self, define: Definitions) -> dict[str, Any]:
         """A number."""
@@ -265,6 +281,7 @@ class Bool(Node):
     """True or False."""
 
     __slots__ = ()
+    roots = SCALAR
     exact = (bool,)
 
     def whole(self, value: Any) -> bool:
@@ -285,6 +302,7 @@ class Null(Node):
     """None and nothing else."""
 
     __slots__ = ()
+    roots = SCALAR
     exact = (type(None),)
 
     def whole(self, value: Any) -> None:
@@ -300,6 +318,7 @@ class OneOf(Node):
     """An Enum, by its values, or a Literal."""
 
     __slots__ = ("names", "values")
+    roots = SCALAR
 
     def __init__(self, values: Mapping[Any, Any], names: Mapping[str, Any]) -> None:
         self.values = {(type(given), given): value for given, value in values.items()}
@@ -330,6 +349,7 @@ class Parsed(Node):
     """A type that is written as a string: a date, a time, a UUID, a Decimal."""
 
     __slots__ = ("format", "name", "parse", "takes")
+    roots = SCALAR
 
     def __init__(
         self,
@@ -358,17 +378,20 @@ class Parsed(Node):
 
 
 class Foreign(Node):
-    """A type that its library alone knows."""
+    """A type as its library alone knows it."""
 
-    __slots__ = ("annotation", "library")
+    __slots__ = ("_read", "annotation", "library")
 
     def __init__(self, library: Library, annotation: Any) -> None:
         self.library = library
         self.annotation = annotation
+        self._read: Callable[[Any], Any] | None = None
 
     def whole(self, value: Any) -> Any:
-        """As the library says."""
-        return self.library.whole(self.annotation, value)
+        """As the library says; its validator is made for the first value."""
+        if self._read is None:
+            self._read = self.library.reader(self.annotation)
+        return self._read(value)
 
     def schema(self, define: Definitions) -> dict[str, Any]:
         """As the library says."""
@@ -389,7 +412,7 @@ class Container(Node):
         """The place of what comes under this key or index; None: it has none."""
         raise NotImplementedError
 
-    def slot_like(self, key: str) -> Slot | None:
+    def slot_like(self, key: Any) -> Slot | None:
         """In lenient mode: the place of a key that is written somewhat differently."""
         return None
 
@@ -409,6 +432,7 @@ class ListOf(Container):
     """A list, or what is made of one: a tuple of any length, a set, a frozenset."""
 
     __slots__ = ("element", "make_of")
+    roots = ARRAY
 
     def __init__(self, element: Slot, make_of: Callable[[Iterable[Any]], Any] = list) -> None:
         self.element = element
@@ -459,6 +483,7 @@ class TupleOf(Node):
     """A tuple of a fixed length."""
 
     __slots__ = ("slots",)
+    roots = ARRAY
 
     def __init__(self, slots: list[Slot]) -> None:
         self.slots = slots
@@ -488,6 +513,7 @@ class DictOf(Container):
     """A dict of any keys."""
 
     __slots__ = ("key", "value")
+    roots = OBJECT
 
     def __init__(self, key: Slot, value: Slot) -> None:
         self.key = key
@@ -545,6 +571,7 @@ class Record(Container):
     """A class with fields. What differs between the libraries is in `_libraries`."""
 
     __slots__ = ("_fields", "_like", "cls", "not_null", "states")
+    roots = OBJECT
 
     def __init__(self, cls: Any) -> None:
         self.cls = cls
@@ -570,14 +597,15 @@ class Record(Container):
         return self._fields
 
     def streams(self) -> dict[type, Node]:
-        """Objects."""
+        """Objects. The fields are read now: they must be known before one is made."""
+        _ = self.fields
         return {dict: self}
 
     def slot(self, key: Any) -> Slot | None:
         """That of the field."""
         return self.fields.get(key)
 
-    def slot_like(self, key: str) -> Slot | None:
+    def slot_like(self, key: Any) -> Slot | None:
         """That of a field whose key is the same but for case and signs."""
         like = self._like.get(fold(key))
         return None if like is None else self.fields[like]
@@ -603,6 +631,14 @@ class Union(Node):
 
     def __init__(self, options: list[Node]) -> None:
         self.options = options
+
+    @property
+    def roots(self) -> int:  # type: ignore[override]
+        """Those of the options."""
+        roots = 0
+        for option in self.options:
+            roots |= option.roots
+        return roots
 
     @property
     def exact(self) -> tuple[type, ...]:  # type: ignore[override]

@@ -451,6 +451,7 @@ class _Player:
         self._timer: asyncio.TimerHandle | None = None
         self._writable = True
         self._waits = False  # for time, a gate or its turn; not for the socket
+        self._writes = False  # a TLS transport may say "full" and "writable" from inside write()
         self._stopped = False
 
     def stop(self) -> None:
@@ -462,7 +463,7 @@ class _Player:
     def set_writable(self, writable: bool) -> None:
         """Tells whether the socket takes more; goes on where it does again."""
         self._writable = writable
-        if writable and not self._waits:
+        if writable and not self._waits and not self._writes:
             self.play()
 
     def play(self) -> None:
@@ -475,7 +476,9 @@ class _Player:
             if not isinstance(part, bytes):
                 self._wait(part)
                 return
+            self._writes = True
             self._transport.write(part)
+            self._writes = False
             self._stopped = self._stopped or self._transport.is_closing()
         self._waits = True
         self._loop.call_soon(self.play)

@@ -83,5 +83,3 @@ def listening(script: Closing) -> Iterator[str]:
             server.shutdown()
             thread.join()
             script.hang_up()
-
-

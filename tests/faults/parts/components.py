@@ -107,7 +107,9 @@ class Authority:
         whole = [self._openssl, *command.split(), *key.split()]
         subprocess.run(whole, cwd=self._folder, check=True, capture_output=True)
 
-    def issue(self, name: str, names: str = "DNS:localhost,IP:127.0.0.1", days: int = 2) -> Certificate:
+    def issue(
+        self, name: str, names: str = "DNS:localhost,IP:127.0.0.1", days: int = 2
+    ) -> Certificate:
         """A certificate for these names; with negative days it has expired."""
         (self._folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
         self._run(f"req -subj /CN=test -keyout {name}.key -out {name}.csr", new_key=True)
@@ -251,9 +253,7 @@ class Toxiproxy:
         """The URL of a way to that server on which answers meet this toxic."""
         self._count += 1
         name, upstream = f"way-{self._count}", origin.removeprefix("http://")
-        made = self._post(
-            "/proxies", {"name": name, "listen": "127.0.0.1:0", "upstream": upstream}
-        )
+        made = self._post("/proxies", {"name": name, "listen": "127.0.0.1:0", "upstream": upstream})
         toxic = {"type": kind, "stream": "downstream", "attributes": attributes}
         self._post(f"/proxies/{name}/toxics", toxic)
         return f"http://{made['listen']}/v1"

@@ -95,15 +95,19 @@ def serving(certificate: Path, *scripts: Script) -> Iterator[Server]:
     context.load_cert_chain(certificate)
     context.set_alpn_protocols(["h2"])
     threads: list[threading.Thread] = []
-    sockets: list[socket.socket] = []
+    connections: list[ssl.SSLSocket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(f"https://127.0.0.1:{listener.getsockname()[1]}/v1", scripts)
 
         def serve(raw: socket.socket) -> None:
             # A client that leaves, in the middle of anything, is no failure of the test's.
-            with suppress(OSError, h2.exceptions.ProtocolError), raw:
-                with context.wrap_socket(raw, server_side=True) as over_tls:
-                    _Connection(over_tls, server.next_script).run()
+            with (
+                suppress(OSError, h2.exceptions.ProtocolError),
+                raw,
+                context.wrap_socket(raw, server_side=True) as over_tls,
+            ):
+                connections.append(over_tls)
+                _Connection(over_tls, server.next_script).run()
 
         def accept() -> None:
             with suppress(OSError):  # the listener was closed
@@ -111,7 +115,6 @@ def serving(certificate: Path, *scripts: Script) -> Iterator[Server]:
                     raw = listener.accept()[0]
                     raw.settimeout(GIVE_UP_S)
                     server.connections += 1
-                    sockets.append(raw)
                     threads.append(threading.Thread(target=serve, args=(raw,), daemon=True))
                     threads[-1].start()
 
@@ -122,6 +125,9 @@ def serving(certificate: Path, *scripts: Script) -> Iterator[Server]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join(GIVE_UP_S)
+            for connection in connections:
+                with suppress(OSError):  # it is closed
+                    connection.shutdown(socket.SHUT_RDWR)
             for thread in threads:
                 thread.join(GIVE_UP_S)
 
@@ -136,5 +142,3 @@ def answer(*pieces: bytes) -> Script:
         peer.data(pieces[-1], end=True)
 
     return script
-
-
