@@ -77,6 +77,13 @@ static void answer_busy(const struct server_request *request, struct world *worl
   }
 }
 
+static void redirect_there(const struct server_request *request) {
+  char head[128];
+  snprintf(head, sizeof(head), "HTTP/1.1 307 Go\r\nLocation: %s/source/there\r\n",
+           server_url(request->server));
+  server_answer(request, head, "");
+}
+
 /* A redirect; comments, a time and ids; then the end of it all. */
 static void answer_source(const struct server_request *request) {
   if (strstr(request->head, "Last-Event-ID: 1"))
@@ -84,7 +91,7 @@ static void answer_source(const struct server_request *request) {
   else if (strstr(request->head, "/there"))
     server_answer(request, STREAM_HEAD, ":c\nretry: 0\nid: 1\ndata: x\n\nid: 2\n");
   else
-    server_answer(request, "HTTP/1.1 307 Go\r\nLocation: source/there\r\n", "");
+    redirect_there(request);
 }
 
 enum server_then scenario_answer(const struct server_request *request, void *ctx) {
