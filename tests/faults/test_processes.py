@@ -414,7 +414,7 @@ def test_fault_45_a_child_may_drop_async_streams_that_were_waited_for(
     assert process.end() == (0, f"0\n{TEXT} end", "")
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_fault_45_multiprocessing(
     run: Run, held: mock.Server, gate: mock.Gate, method: str, tmp_path: Path
 ) -> None:

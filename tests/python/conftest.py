@@ -107,22 +107,26 @@ def listen(request: pytest.FixtureRequest) -> Iterator[Listen]:
         listener.end()
 
 
-@pytest.fixture(scope="session")
-def signed_by_itself(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost and 127.0.0.1 that nobody else has signed, its key beside it."""
+def self_signed(folder: Path, names: str) -> Path:
+    """A certificate for these names that nobody else has signed, with its key in the same file."""
     if shutil.which("openssl") is None:
         pytest.skip("skipped: no openssl command to make a certificate with")
-    pem = tmp_path_factory.mktemp("tls") / "both.pem"
+    pem = folder / "both.pem"
     key = pem.with_suffix(".key")
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     subprocess.run(
-        [*command.split(), "-addext", names, "-keyout", key, "-out", pem],
+        [*command.split(), "-addext", f"subjectAltName={names}", "-keyout", key, "-out", pem],
         check=True,
         capture_output=True,
     )
     pem.write_bytes(pem.read_bytes() + key.read_bytes())
     return pem
+
+
+@pytest.fixture(scope="session")
+def signed_by_itself(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost and 127.0.0.1."""
+    return self_signed(tmp_path_factory.mktemp("tls"), "DNS:localhost,IP:127.0.0.1")
 
 
 def timeout(**given: Any) -> millstream.Timeout:

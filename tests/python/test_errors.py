@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import pytest
 
 import millstream
 from answers import DONE, MESSAGES, Task, chat, chunked, event, head, http_chunks
-from conftest import API_KEY, Ask, Connect, Serve, timeout
+from conftest import API_KEY, Ask, Connect, Serve, self_signed, timeout
 from millstream import mock
 
 LOCAL = "http://127.0.0.1:1/v1"
@@ -237,20 +235,8 @@ def test_a_server_that_speaks_no_tls(connect: Connect) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for localhost, with its key in the same file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("skipped: no openssl command to make a certificate with")
-    pem = tmp_path_factory.mktemp("tls") / "both.pem"
-    key = pem.with_suffix(".key")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    names = "subjectAltName=DNS:localhost"
-    subprocess.run(
-        [*command.split(), "-addext", names, "-keyout", key, "-out", pem],
-        check=True,
-        capture_output=True,
-    )
-    pem.write_bytes(pem.read_bytes() + key.read_bytes())
-    return pem
+    """For localhost alone: for an address it is another host's."""
+    return self_signed(tmp_path_factory.mktemp("tls"), "DNS:localhost")
 
 
 def test_tls_is_verified_against_what_is_given(

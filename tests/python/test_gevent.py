@@ -160,7 +160,6 @@ def test_a_waiting_greenlet_is_ended(
         job = gevent.spawn(lambda: name_of(read))
         while not stream.message.text.endswith(" three"):
             gevent.sleep(0.001)
-        gevent.sleep(0.01)
         if {end == "cancel"}:
             stream.cancel()
         elif {end == "kill"}:

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import ssl
@@ -1176,33 +1175,14 @@ def test_ipv6(serve: Serve) -> None:
         assert b'"six"' in read_to_end(client)[0]
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("openssl") is None:
-        pytest.skip("skipped: no openssl command to make a certificate with")
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    names = [
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(file),
-        "-out",
-        str(file) + ".c",
-    ]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    file.write_bytes(file.read_bytes() + Path(f"{file}.c").read_bytes())
-    return file
-
-
 @pytest.mark.parametrize("cut", [None, "reset"])
-def test_tls(serve: Serve, certificate: Path, cut: Any) -> None:
+def test_tls(serve: Serve, signed_by_itself: Path, cut: Any) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(signed_by_itself)
     script = mock.Answer("safe", cut_after=None if cut is None else 2, cut=cut or "close")
     server = serve(script, ssl_context=context)
     assert server.url.startswith("https://")
-    trusting = ssl.create_default_context(cafile=str(certificate))
+    trusting = ssl.create_default_context(cafile=str(signed_by_itself))
     with trusting.wrap_socket(connect(server), server_hostname="127.0.0.1") as client:
         client.sendall(request_bytes(None, "Connection: close"))
         received, _end = read_to_end(client)
@@ -1211,10 +1191,10 @@ def test_tls(serve: Serve, certificate: Path, cut: Any) -> None:
 
 
 def test_close_in_the_middle_of_a_handshake(
-    certificate: Path, capfd: pytest.CaptureFixture[str]
+    signed_by_itself: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(signed_by_itself)
     files = open_files()
     server = mock.Server("x", ssl_context=context)
     server.start()
