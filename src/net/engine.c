@@ -16,6 +16,7 @@
 
 #define EVENTS_A_TURN 256
 #define KEPT_CONNECTIONS 1024L /* idle ones; they live MILL__ENGINE_KEEPALIVE_MS at most */
+#define SOON_MS 10             /* what failed may work again */
 #define HTTP2_SINCE 0x080e01   /* 8.14.1: earlier ones have pause and GOAWAY bugs */
 
 /* ---- references and commands: any thread ----------------------------------------------------- */
@@ -115,6 +116,12 @@ void mill__engine_transfer_done(mill_engine *engine, mill_stream *stream) {
 
 /* ---- libcurl's multi handle ------------------------------------------------------------------ */
 
+/* A socket is not watched: soon, and with each heartbeat, all are looked at. */
+static void lose_sight(mill_engine *engine) {
+  engine->blind = true;
+  mill__timer_set(&engine->timers, &engine->heartbeat, mill__clock_ns() + SOON_MS * MILL_NS_PER_MS);
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_data) {
   (void)easy, (void)socket_data;
   mill_engine *engine = user;
@@ -123,7 +130,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
   if (what == CURL_POLL_REMOVE)
     watch = 0;
   if (mill__loop_watch(&engine->loop, fd, watch) != MILL_OK)
-    engine->blind = true; /* -1 would end every transfer */
+    lose_sight(engine); /* -1 would end every transfer */
   return 0;
 }
 
@@ -202,7 +209,7 @@ static void close_multi(mill_engine *engine) {
 static void act(mill_engine *engine, curl_socket_t fd, int what) {
   int running;
   if (engine->multi && curl_multi_socket_action(engine->multi, fd, what, &running))
-    engine->blind = true; /* out of memory: a socket may have gone untold */
+    lose_sight(engine); /* out of memory: a socket may have gone untold */
 }
 
 static void collect_done(mill_engine *engine) {
@@ -277,12 +284,12 @@ static void heartbeat(mill_engine *engine) {
     engine->blind = false;
     return;
   }
+  mill__timer_set(&engine->timers, &engine->heartbeat,
+                  engine->now_ns + MILL__ENGINE_HEARTBEAT_MS * MILL_NS_PER_MS);
   if (engine->blind && engine->multi)
     curl_multi_socket_all(engine->multi, &running); /* tells all sockets anew */
   else
     act(engine, CURL_SOCKET_TIMEOUT, 0);
-  mill__timer_set(&engine->timers, &engine->heartbeat,
-                  engine->now_ns + MILL__ENGINE_HEARTBEAT_MS * MILL_NS_PER_MS);
 }
 
 static void run_timers(mill_engine *engine) {
@@ -325,10 +332,10 @@ static void turn(mill_engine *engine) {
   run_commands(engine);
   run_sockets(engine, events, n);
   run_timers(engine);
-  collect_done(engine);
-  run_released(engine);
   if (!engine->heartbeat.slot)
     heartbeat(engine);
+  collect_done(engine); /* behind all that calls libcurl: what has ended does not call again */
+  run_released(engine);
   notify_touched(engine);
   pthread_mutex_unlock(&engine->turning);
 }
