@@ -153,8 +153,9 @@ def browse() -> Iterator[Browse]:
     browsers: list[Browser] = []
 
     def go(site: Site, path: str) -> Browser:
-        browsers.append(Browser(site, path))
-        return browsers[-1]
+        browser = Browser(site, path)  # the last of the list may be another thread's
+        browsers.append(browser)
+        return browser
 
     yield go
     for browser in browsers:
