@@ -4,7 +4,6 @@
 #define CURL_DISABLE_DEPRECATION /* curl_multi_socket_all, see heartbeat */
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "net/wakeup_pair.h"
 
 #define EVENTS_A_TURN 256
 #define KEPT_CONNECTIONS 1024L /* idle ones; they live MILL__ENGINE_KEEPALIVE_MS at most */
@@ -145,32 +145,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user) {
   return 0;
 }
 
-/* The numbers that the next two descriptors get where no other thread opens one meanwhile. */
-static void next_descriptors(int fd, int ret_fds[2]) {
-  ret_fds[0] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  ret_fds[1] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  for (int i = 0; i < 2; i++)
-    if (ret_fds[i] >= 0)
-      close(ret_fds[i]);
-}
-
-/*
- * Older versions of libcurl make the socket pair that wakes a multi handle inheritable and tell
- * nobody its numbers. Found here it does not reach a program that this one starts, nor stay open in
- * a forked child.
- */
-static void claim_wakeup_pair(int fds[2]) {
-  for (int i = 0; i < 2; i++) {
-    int domain = 0;
-    socklen_t size = sizeof domain;
-    int flags = fds[i] < 0 ? -1 : fcntl(fds[i], F_GETFD);
-    bool found = flags >= 0 && !(flags & FD_CLOEXEC) &&
-                 !getsockopt(fds[i], SOL_SOCKET, SO_DOMAIN, &domain, &size) && domain == AF_UNIX;
-    if (found)
-      fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-    else
-      fds[i] = -1;
-  }
+static void wake_multi(void *multi) {
+  curl_multi_wakeup(multi);
 }
 
 int mill__engine_open(mill_engine *engine) {
@@ -179,8 +155,6 @@ int mill__engine_open(mill_engine *engine) {
   errno = 0;
   if (!engine->share)
     engine->share = curl_share_init();
-  int fds[2];
-  next_descriptors(engine->loop.wake_fd, fds);
   CURLM *multi = engine->share ? curl_multi_init() : NULL;
   if (!multi) /* newer versions of libcurl need a descriptor for it */
     return errno == EMFILE || errno == ENFILE ? MILL_E_SYSTEM : MILL_E_NOMEM;
@@ -191,8 +165,7 @@ int mill__engine_open(mill_engine *engine) {
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine);
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
   engine->multi = multi;
-  claim_wakeup_pair(fds);
-  memcpy(engine->wakeup_pair, fds, sizeof fds);
+  mill__wakeup_pair_claim(wake_multi, multi, engine->wakeup_pair);
   return MILL_OK;
 }
 
