@@ -120,8 +120,10 @@ bool wait_on_main_thread(void);
 /* Called on the way back to Python after a wait: how long the GIL was held. */
 void wait_handed_over(StreamObject *self, int64_t taken_ns);
 int64_t wait_clock_ns(void);
-/* Run something that may block for a moment without the GIL. */
+/* Run something that takes or may block for a moment without the GIL. */
 void wait_detached(void (*function)(void *), void *argument);
+/* For a lock that is held for moments only: 0, or -1 with a signal handler's exception. */
+int wait_for_lock(PyThread_type_lock lock);
 
 /* ---- waiter.c: many streams behind one descriptor, for event loops --------------------------- */
 
@@ -155,6 +157,22 @@ PyObject *error_raise_at(core_state *state, int code, const char *text, int64_t 
 extern PyType_Spec partial_spec;
 /* Adds Change and Repair. */
 int partial_init(PyObject *module, core_state *state);
+
+/* ---- tape.c: changes of growing JSON, made without the GIL ------------------------------------ */
+
+/* Begins as zeros. */
+struct tape {
+  struct tape_entry *entries;
+  size_t count, capacity;
+  char *bytes; /* of the changes' slices */
+  size_t len, room;
+};
+
+/* Needs no GIL. MILL_OK or MILL_E_NOMEM. */
+int tape_record(struct tape *tape, const mill_partial_change *change);
+/* Calls `fn` for each change until one fails; what that returned. The tape is empty then. */
+int tape_play(struct tape *tape, mill_partial_fn *fn, void *ctx);
+void tape_free(struct tape *tape);
 
 /* ---- strings ---------------------------------------------------------------------------------- */
 

@@ -1,8 +1,9 @@
 /*
  * PartialJSON: the value of a JSON text that is still being written, growing in place.
  *
- * Owns: the parser, the value, and what is open in it. Thread: the object's critical section; one
- * thread feeds at a time. Blocks: never, so the GIL is kept.
+ * Owns: the parser, the value, and what is open in it. Thread: any, one call at a time; the others
+ * wait for their turn. Blocks: only for that. The GIL: a large piece is parsed without it, and what
+ * that found becomes Python objects with it; a small one takes less time than a release.
  * The open string must not be copied for each piece: it is taken out of its place for a moment, so
  * that the only reference to it is here, which lets CPython lengthen it where it is.
  */
@@ -10,6 +11,11 @@
 
 #include <string.h>
 
+/*
+ * Pieces from this size on are parsed without the GIL, this much at a time. Less is not worth it: to
+ * take the GIL back may cost the 5 ms of a switch interval where another thread computes.
+ */
+#define DETACHED_BYTES 65536
 #define FIRST_LEVELS 8
 #define FIRST_BYTES 256
 #define MAX_SHARED_KEYS 1024 /* keys that come again are one str, as json.loads has it */
@@ -31,8 +37,12 @@ typedef struct {
   PyObject_HEAD
   core_state *state;
   mill_partial *partial;
-  bool busy;   /* a call is under way: what it runs must not come back here */
-  bool failed; /* one could not be brought to its end */
+  PyThread_type_lock turn; /* one call at a time */
+  unsigned long owner;     /* the thread whose turn it is; 0: none. With the GIL, or in the object's
+                              critical section, as all the rest but the parser */
+  struct tape *tape;       /* what is parsed goes here: there is no GIL. Else NULL */
+  bool done;               /* as the parser was when it was last looked at */
+  bool failed;             /* a call could not be brought to its end */
 
   PyObject *root;       /* NULL before it begins */
   struct level *levels; /* outermost first */
@@ -320,35 +330,49 @@ static int take_change(PartialObject *self, const mill_partial_change *change) {
   return take_repair(self, change);
 }
 
-static int on_change(void *ctx, const mill_partial_change *change) {
+static int apply(void *ctx, const mill_partial_change *change) {
   PartialObject *self = ctx;
   self->failed = take_change(self, change) != 0;
   return self->failed ? MILL_E_CANCELLED : MILL_OK;
 }
 
+static int on_change(void *ctx, const mill_partial_change *change) {
+  PartialObject *self = ctx;
+  return self->tape ? tape_record(self->tape, change) : apply(self, change);
+}
+
 /* ---- calls ------------------------------------------------------------------------------------ */
 
-/* One call at a time: a finalizer that runs inside of one, say, must not begin another. */
+/* Waits for other threads' calls; one that a finalizer, say, begins inside of another is refused. */
 static int begin_call(PartialObject *self) {
-  if (self->busy) {
+  unsigned long thread = PyThread_get_thread_ident();
+  if (self->owner == thread) {
     PyErr_SetString(PyExc_RuntimeError, "another call of this PartialJSON is under way");
     return -1;
   }
+  if (wait_for_lock(self->turn))
+    return -1;
   if (self->failed) {
+    PyThread_release_lock(self->turn);
     PyErr_SetString(PyExc_RuntimeError, "an earlier call failed, and the value is not whole");
     return -1;
   }
-  self->busy = true;
+  self->owner = thread;
   return 0;
+}
+
+static void end_call(PartialObject *self) {
+  self->owner = 0;
+  PyThread_release_lock(self->turn);
 }
 
 /* Always NULL. */
 static PyObject *raise_error(PartialObject *self, int code) {
   uint64_t offset = 0;
-  const char *why = mill_partial_error(self->partial, &offset);
   char text[200];
   if (PyErr_Occurred())
     return NULL;
+  const char *why = mill_partial_error(self->partial, &offset);
   if (!why) {
     PyErr_SetString(PyExc_ValueError, "the text was ended by finish()");
     return NULL;
@@ -357,15 +381,46 @@ static PyObject *raise_error(PartialObject *self, int code) {
   return error_raise_at(self->state, code, text, (int64_t)offset);
 }
 
+struct parse {
+  mill_partial *partial;
+  mill_slice bytes;
+  int code;
+};
+
+static void parse(void *argument) {
+  struct parse *work = argument;
+  work->code = mill_partial_feed(work->partial, work->bytes.ptr, work->bytes.len);
+}
+
 /* What came before a fault is in the value. */
-static int feed_bytes(PartialObject *self, const char *bytes, Py_ssize_t len) {
+static int feed_detached(PartialObject *self, struct tape *tape, mill_slice bytes) {
+  struct parse work = {.partial = self->partial, .bytes = bytes};
+  self->tape = tape;
+  wait_detached(parse, &work);
+  self->tape = NULL;
+  return tape_play(tape, apply, self) ? MILL_E_CANCELLED : work.code;
+}
+
+static int feed_bytes(PartialObject *self, const char *bytes, size_t len) {
+  struct tape tape = {0};
+  int code = MILL_OK;
+  for (; len >= DETACHED_BYTES && code == MILL_OK; bytes += DETACHED_BYTES, len -= DETACHED_BYTES)
+    code = feed_detached(self, &tape, (mill_slice){bytes, DETACHED_BYTES});
+  if (code == MILL_OK)
+    code = mill_partial_feed(self->partial, bytes, len);
+  tape_free(&tape);
+  self->failed = self->failed || flush(self);
+  self->done = mill_partial_done(self->partial);
+  return self->failed ? MILL_E_CANCELLED : code;
+}
+
+static int feed_text(PartialObject *self, const char *bytes, Py_ssize_t len) {
   if (begin_call(self))
     return MILL_E_CANCELLED;
   Py_CLEAR(self->snapshot);
-  int code = mill_partial_feed(self->partial, bytes, (size_t)len);
-  self->failed = self->failed || flush(self);
-  self->busy = false;
-  return self->failed ? MILL_E_CANCELLED : code;
+  int code = feed_bytes(self, bytes, (size_t)len);
+  end_call(self);
+  return code;
 }
 
 static PyObject *partial_feed(PyObject *object, PyObject *text) {
@@ -385,7 +440,7 @@ static PyObject *partial_feed(PyObject *object, PyObject *text) {
     return NULL;
   }
   Py_BEGIN_CRITICAL_SECTION(self);
-  code = feed_bytes(self, bytes, len);
+  code = feed_text(self, bytes, len);
   Py_END_CRITICAL_SECTION();
   PyBuffer_Release(&view);
   if (code != MILL_OK)
@@ -407,7 +462,8 @@ static int finish_text(PartialObject *self) {
     return MILL_E_CANCELLED;
   Py_CLEAR(self->snapshot);
   int code = mill_partial_finish(self->partial);
-  self->busy = false;
+  self->done = mill_partial_done(self->partial);
+  end_call(self);
   return code;
 }
 
@@ -454,7 +510,7 @@ static PyObject *make_snapshot(PartialObject *self) {
     return NULL;
   if (!self->snapshot)
     self->snapshot = copy_value(self);
-  self->busy = false;
+  end_call(self);
   return Py_XNewRef(self->snapshot);
 }
 
@@ -472,7 +528,7 @@ static int begin_log(PartialObject *self) {
   self->begins = false;
   if (!self->log || !self->root)
     return self->log ? 0 : -1;
-  return record(self, PARTIAL_SET, 0, copy_value(self), mill_partial_done(self->partial));
+  return record(self, PARTIAL_SET, 0, copy_value(self), self->done);
 }
 
 static PyObject *take_changes(PartialObject *self) {
@@ -488,7 +544,7 @@ static PyObject *take_changes(PartialObject *self) {
   } else {
     Py_DECREF(next);
   }
-  self->busy = false;
+  end_call(self);
   return changes;
 }
 
@@ -503,7 +559,7 @@ static PyObject *partial_changes(PyObject *object, PyObject *unused) {
 static PyObject *get_done(PyObject *object, void *unused) {
   bool done;
   Py_BEGIN_CRITICAL_SECTION(object);
-  done = mill_partial_done(((PartialObject *)object)->partial);
+  done = ((PartialObject *)object)->done;
   Py_END_CRITICAL_SECTION();
   return PyBool_FromLong(done);
 }
@@ -519,6 +575,11 @@ static int make_parser(PartialObject *self, const mill_partial_options *options)
   self->keys = PyDict_New();
   if (!self->repairs || !self->keys)
     return -1;
+  self->turn = PyThread_allocate_lock();
+  if (!self->turn) {
+    PyErr_NoMemory();
+    return -1;
+  }
   int code = mill_partial_new(options, on_change, self, &self->partial);
   if (code == MILL_E_ARG)
     PyErr_SetString(PyExc_ValueError, "PartialJSON: an option is out of its range");
@@ -568,7 +629,7 @@ static int partial_traverse(PyObject *object, visitproc visit, void *arg) {
 /* From here on every call raises. */
 static int partial_clear(PyObject *object) {
   PartialObject *self = (PartialObject *)object;
-  self->busy = true;
+  self->failed = true;
   while (self->depth > 0)
     close_level(self);
   Py_CLEAR(self->root);
@@ -586,6 +647,8 @@ static void partial_dealloc(PyObject *object) {
   Py_CLEAR(self->repairs);
   Py_CLEAR(self->keys);
   mill_partial_free(self->partial);
+  if (self->turn)
+    PyThread_free_lock(self->turn);
   PyMem_Free(self->levels);
   PyMem_Free(self->pending.ptr);
   PyMem_Free(self->logged.ptr);

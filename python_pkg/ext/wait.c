@@ -90,15 +90,19 @@ static void sleep_on(StreamObject *self, mill_waiter *waiter, int64_t ms) {
 
 /* ---- turns: one thread waits on a stream at a time ------------------------------------------- */
 
+static PyLockStatus sleep_on_lock(PyThread_type_lock lock, int64_t ms) {
+  PyLockStatus status;
+  Py_BEGIN_ALLOW_THREADS
+  status = PyThread_acquire_lock_timed(lock, ms < 0 ? -1 : ms * 1000, 1);
+  Py_END_ALLOW_THREADS
+  return status;
+}
+
 static int take_turn(StreamObject *self, int64_t deadline_ns) {
   if (PyThread_acquire_lock(self->wait_lock, NOWAIT_LOCK))
     return 0;
   for (;;) {
-    PyLockStatus status;
-    int64_t ms = slice_ms(deadline_ns);
-    Py_BEGIN_ALLOW_THREADS
-    status = PyThread_acquire_lock_timed(self->wait_lock, ms < 0 ? -1 : ms * 1000, 1);
-    Py_END_ALLOW_THREADS
+    PyLockStatus status = sleep_on_lock(self->wait_lock, slice_ms(deadline_ns));
     COUNT(self, takes, 1);
     if (status == PY_LOCK_ACQUIRED)
       return 0;
@@ -256,4 +260,13 @@ void wait_detached(void (*function)(void *), void *argument) {
   Py_BEGIN_ALLOW_THREADS
   function(argument);
   Py_END_ALLOW_THREADS
+}
+
+int wait_for_lock(PyThread_type_lock lock) {
+  if (PyThread_acquire_lock(lock, NOWAIT_LOCK))
+    return 0;
+  while (sleep_on_lock(lock, slice_ms(-1)) != PY_LOCK_ACQUIRED)
+    if (PyErr_CheckSignals())
+      return -1;
+  return 0;
 }

@@ -46,8 +46,10 @@ class PartialJSON(_core.PartialJSON):
     include/millstream/partial.h. A key that comes twice has its last value. Lone surrogate halves,
     and what is no UTF-8 in a string, become U+FFFD.
 
-    One thread feeds. Where there is no GIL, a reader of `value` in another thread may find None in
-    place of the string that is growing; `snapshot()` never has that.
+    Any thread may call: one call at a time, the others wait for their turn. Of a piece of 64 KiB or
+    more each 64 KiB are parsed without the GIL, and then put into the value with it; a smaller one
+    takes less time than to let go of the GIL and have it back. A reader of `value` in another
+    thread may find None in place of the string that is growing; `snapshot()` never has that.
     """
 
     __slots__ = ()

@@ -82,6 +82,11 @@ def cancelled(stream):
     except millstream.Cancelled as error:
         return type(error).__name__
 
+def grown(partial):
+    partial.feed('["' + 'a' * 70000 + '", {"b":')  # large enough to be parsed without the GIL
+    partial.feed(' [1.5, null]}]')
+    return partial.finish()
+
 def taken(attribute):
     return lambda stream: getattr(stream, attribute)
 
@@ -113,6 +118,7 @@ OPERATIONS = {
     "timing": "ended, taken('timing'), lambda r: r.chunks >= 5",
     "response": "ended, taken('response'), lambda r: r.request_id == '7'",
     "metrics": "ended, lambda s: client.metrics(), lambda r: r['streams_ok']",
+    "partial": "millstream.PartialJSON, grown, lambda r: r[1:] == [{'b': [1.5, None]}]",
     "cancelled": "begun, cancelled, lambda r: r == 'Cancelled'",
 }
 NEVER = {

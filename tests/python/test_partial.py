@@ -7,7 +7,9 @@ import gc
 import json
 import os
 import random
+import sys
 import threading
+import time
 import tracemalloc
 import weakref
 from pathlib import Path
@@ -24,6 +26,7 @@ SUITE = SHARED / "JSONTestSuite"
 # A sample; MILLSTREAM_DOCUMENTS=10000 takes half a minute.
 DOCUMENTS = int(os.environ.get("MILLSTREAM_DOCUMENTS", "1000"))
 SEED = 9
+DETACHED = 65536  # of which size a piece is parsed without the GIL
 
 needs_suite = pytest.mark.skipif(
     not SUITE.exists(), reason="skipped: ../shared/JSONTestSuite is missing"
@@ -588,31 +591,35 @@ def test_a_list_that_somebody_shortens_is_an_error_for_good() -> None:
             call()
 
 
-def test_other_threads_may_look_while_one_feeds() -> None:
-    """Without a GIL a look may come in the middle of a call, and is refused then."""
-    rows = [{"id": n, "text": "wheel \u00e9 " * 20} for n in range(300)]
+def test_other_threads_look_while_one_feeds() -> None:
+    """Each look is between two pieces, of which some are parsed without the GIL."""
+    rows = [{"id": n, "text": "wheel \u00e9 " * 20} for n in range(2000)]
     partial = PartialJSON()
     fed = threading.Event()
-    faults: list[str] = []
+    faults: list[object] = []
 
     def look() -> None:
         seen = 0
-        while not fed.is_set():
-            try:
+        try:
+            while not fed.is_set():
                 snapshot = partial.snapshot() or []
                 partial.changes()
-            except RuntimeError:
-                continue
-            whole = snapshot[:-1]
-            if whole != rows[: len(whole)] or len(snapshot) < seen:
-                faults.append(repr(snapshot)[-200:])
-            seen = len(snapshot)
+                whole = snapshot[:-1]
+                assert whole == rows[: len(whole)]
+                assert len(snapshot) >= seen
+                seen = len(snapshot)
+        except BaseException as error:
+            faults.append(error)
 
     threads = [threading.Thread(target=look) for _ in range(3)]
     for thread in threads:
         thread.start()
     text = json.dumps(rows)
-    feed_refused(partial, [text[at : at + 7] for at in range(0, len(text), 7)])
+    small = len(text) // 20
+    for at in range(0, small, 7):
+        partial.feed(text[at : min(at + 7, small)])
+    for at in range(small, len(text), 2 * DETACHED):
+        partial.feed(text[at : at + 2 * DETACHED])
     fed.set()
     for thread in threads:
         thread.join()
@@ -620,15 +627,94 @@ def test_other_threads_may_look_while_one_feeds() -> None:
     assert partial.finish() == rows
 
 
-def feed_refused(partial: PartialJSON, pieces: list[str]) -> None:
-    """Feed each piece, again where another thread's call was under way."""
-    for piece in pieces:
-        while True:
-            try:
-                partial.feed(piece)
-            except RuntimeError:
-                continue
-            break
+def test_threads_that_feed_one_object_take_turns() -> None:
+    """Which goes first is open, but none comes between another's piece."""
+    partial = PartialJSON()
+    partial.feed("[")
+    pieces = {name: f'"{name * size}",' for name, size in (("a", 3 * DETACHED), ("b", 100))}
+    turns = 20
+
+    def feed(name: str) -> None:
+        for _ in range(turns):
+            partial.feed(pieces[name])
+
+    threads = [threading.Thread(target=feed, args=(name,)) for name in ("a", "b", "a")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    partial.feed("0]")
+    *fed, last = partial.finish()
+    assert last == 0
+    assert sorted(map(len, fed)) == [100] * turns + [3 * DETACHED] * (2 * turns)
+
+
+def test_a_large_piece_is_parsed_without_the_gil() -> None:
+    """No thread is made to let go of the GIL here, so that another one runs only where it is let.
+
+    Feeding goes on until that was seen; if the GIL is kept, for ever.
+    """
+    text = json.dumps(["mill"] * (2 * DETACHED))
+    turns = 0
+    stop = threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not stop.is_set():
+            turns += 1
+            time.sleep(0)  # lets go of the GIL
+
+    interval = sys.getswitchinterval()
+    counter = threading.Thread(target=count)
+    counter.start()
+    try:
+        sys.setswitchinterval(1000)
+        deadline = time.monotonic() + 60
+        before = turns
+        while turns == before:
+            assert time.monotonic() < deadline, "no other thread ran"
+            PartialJSON().feed(text)
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        counter.join()
+
+
+LARGE: dict[str, str | bytes] = {
+    "strings": json.dumps(
+        ["\u20ac\U0001f600 wheel\n" * 20_000, "a" * DETACHED], ensure_ascii=False
+    ),
+    "escapes": json.dumps(["\u20ac\U0001f600 wheel\n" * 10_000]),
+    "objects": json.dumps({"rows": [{"": -1.5e3, "name": "wheel", "ok": True, "no": None}] * 5000}),
+    "prose": "So it goes. " * 20_000 + '\n{"a": [1, 2]}\nDone. ' + "Yes. " * 40_000,
+    "lenient": "{rows: [" + "{'a': +1, b: None,}, // one\n" * 5000 + "]",
+    "fault": '["' + "a" * DETACHED + '", nothing, "' + "b" * DETACHED + '"]',
+    "too deep": "[1," * 600 + " " * DETACHED,
+    "no UTF-8": b'["' + b"a\xffb\xe2\x82" * DETACHED + b'"]',
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_pieces_are_read_as_small_ones(name: str) -> None:
+    text = LARGE[name]
+    data = text if isinstance(text, bytes) else text.encode()
+
+    def outcome(size: int) -> tuple[Any, ...]:
+        partial = PartialJSON(lenient=name == "lenient")
+        partial.changes()
+        fault = None
+        try:
+            for at in range(0, len(data), size):
+                partial.feed(data[at : at + size])
+            partial.finish()
+        except millstream.Error as error:
+            fault = (type(error), str(error), getattr(error, "byte_offset", None))
+        return partial.value, partial.changes(), partial.repairs, partial.done, fault
+
+    expected = outcome(DETACHED - 1)
+    assert expected[0] is not None
+    for size in (DETACHED, DETACHED + 1, 3 * DETACHED - 1, len(data)):
+        assert outcome(size) == expected
 
 
 def test_a_cycle_through_the_value_is_collected() -> None:

@@ -13,6 +13,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import tracemalloc
 import uuid
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
@@ -96,6 +97,11 @@ class OwnerData:
     best: Annotated[PetData | None, WithState] = None
     tags: list[str] = dataclasses.field(default_factory=list)
     other: Any = None
+
+
+@dataclasses.dataclass
+class PetsData:
+    pets: list[PetData]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -368,6 +374,75 @@ def test_a_growing_string_is_not_copied_for_a_piece(into: Any, key: str) -> None
     partial.feed('"')
     text = told(partial.value)[key]
     assert len(text if key == "title" else text["value"]) == 1_000_401
+
+
+def test_threads_take_turns_with_a_typed_value() -> None:
+    """No snapshot is of the middle of a call, and none comes between another thread's piece."""
+    partial = PartialJSON(PetsData)
+    partial.feed('{"pets": [')
+    fed = threading.Event()
+    begin = threading.Barrier(3)
+    faults: list[BaseException] = []
+    turns = 500
+
+    def look() -> None:
+        begin.wait()
+        try:
+            while not fed.is_set():
+                seen = partial.snapshot()
+                assert all(type(pet.name) is str for pet in seen.pets)
+        except BaseException as error:
+            faults.append(error)
+
+    def feed(name: str) -> None:
+        begin.wait()
+        try:
+            for _ in range(turns):
+                partial.feed(f'{{"name": "{name}", "legs": 2}}, {{"name": "{name}"}},')
+        except BaseException as error:
+            faults.append(error)
+
+    looks = threading.Thread(target=look)
+    feeds = [threading.Thread(target=feed, args=(name * 100,)) for name in "ab"]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in (looks, *feeds):
+            thread.start()
+        for thread in feeds:
+            thread.join()
+        for piece in '{"name": "the last", "legs": 2}]}':
+            partial.feed(piece)
+    finally:
+        sys.setswitchinterval(interval)
+        fed.set()
+        looks.join()
+    assert not faults
+    names = [pet.name for pet in partial.value.pets]
+    assert names.pop() == "the last"
+    assert names[::2] == names[1::2]
+    assert sorted(names) == ["a" * 100] * 2 * turns + ["b" * 100] * 2 * turns
+
+
+def test_a_call_inside_of_a_call_is_refused() -> None:
+    """As by a finalizer; here of what a key that comes again replaces."""
+    partial = PartialJSON(PetsData)
+    partial.feed('{"pets": [')
+    raised: list[RuntimeError] = []
+
+    class Caller:
+        def __del__(self) -> None:
+            for call in (lambda: partial.feed("1"), partial.finish):
+                try:
+                    call()
+                except RuntimeError as error:
+                    raised.append(error)
+
+    partial.value.pets = Caller()
+    partial.feed('], "pets": [{"name": "x"')
+    gc.collect()
+    assert len(raised) == 2
+    assert told(partial.value)["pets"][0]["name"] == "x"
 
 
 def test_complete_parts_are_shared_by_snapshots() -> None:

@@ -8,6 +8,7 @@ much has come before.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
@@ -105,8 +106,8 @@ class TypedJSON(PartialJSON):
     """`PartialJSON(T)` for a type T; see there."""
 
     __slots__ = (
-        "_aside", "_coercions", "_copy", "_frames", "_is_whole", "_lenient", "_log", "_root",
-        "_slot", "_text",
+        "_aside", "_busy", "_coercions", "_copy", "_frames", "_is_whole", "_lenient", "_log",
+        "_root", "_slot", "_text", "_turn",
     )  # fmt: skip
     _slot: Slot
     _lenient: bool
@@ -121,6 +122,10 @@ class TypedJSON(PartialJSON):
     """The last snapshot, until something changes."""
     _coercions: tuple[Coercion, ...]
     _is_whole: bool
+    _turn: threading.RLock
+    """One call at a time, as the C part has it; reentered only by what a call itself runs."""
+    _busy: bool
+    """A call that changes the value is under way."""
 
     def __new__(
         cls, into: Any = None, /, *, lenient: bool = False, limits: Limits | None = None
@@ -140,7 +145,8 @@ class TypedJSON(PartialJSON):
         self._frames = [self._root]
         self._aside = self._text = self._log = self._copy = None
         self._coercions = ()
-        self._is_whole = False
+        self._is_whole = self._busy = False
+        self._turn = threading.RLock()
         _changes(self)  # from here on they are kept
         return self
 
@@ -148,6 +154,14 @@ class TypedJSON(PartialJSON):
 
     def feed(self, text: ReadableBuffer | str, /) -> None:
         """Take the next piece of the text; see `PartialJSON.feed`."""
+        with self._turn:
+            self._begin_call()
+            try:
+                self._take(text)
+            finally:
+                self._busy = False
+
+    def _take(self, text: ReadableBuffer | str) -> None:
         growing = self._text
         if growing is not None:
             growing.storage[growing.where] = None
@@ -155,6 +169,11 @@ class TypedJSON(PartialJSON):
             _feed(self, text)
         finally:
             self._follow(_changes(self))
+
+    def _begin_call(self) -> None:
+        if self._busy:
+            raise RuntimeError("another call of this PartialJSON is under way")
+        self._busy = True
 
     @property
     def value(self) -> Any:
@@ -171,12 +190,13 @@ class TypedJSON(PartialJSON):
 
     def changes(self) -> list[Change]:
         """The Changes since the last call, of the JSON value; see `PartialJSON.changes`."""
-        if self._log is None:
-            done = self.done
-            value = super().snapshot()
-            self._log = [] if value is None else [Change(((), "set", value, done))]
-        changes, self._log = self._log, []
-        return changes
+        with self._turn:
+            if self._log is None:
+                done = self.done
+                value = super().snapshot()
+                self._log = [] if value is None else [Change(((), "set", value, done))]
+            changes, self._log = self._log, []
+            return changes
 
     def snapshot(self) -> Any:
         """The value as it is now, which later pieces do not change.
@@ -184,9 +204,10 @@ class TypedJSON(PartialJSON):
         What is still open is copied; what is complete is shared with the value and with other
         snapshots.
         """
-        if self._copy is None:
-            self._copy = (self.value if self._is_whole else self._copied(),)
-        return self._copy[0]
+        with self._turn:
+            if self._copy is None:
+                self._copy = (self.value if self._is_whole else self._copied(),)
+            return self._copy[0]
 
     def finish(self) -> Any:
         """Say that the text has ended, and return the value, validated by the type's own library.
@@ -194,14 +215,21 @@ class TypedJSON(PartialJSON):
         Raises ProtocolError where there is no JSON, or, unless lenient, where it is cut;
         ValidationError where it is not of the type.
         """
-        if self._is_whole:
+        with self._turn:
+            if not self._is_whole:
+                self._begin_call()
+                try:
+                    self._end()
+                finally:
+                    self._busy = False
             return self.value
+
+    def _end(self) -> None:
         plain = super().finish()
         self._follow(_changes(self))
         value = self._whole(plain)
         self._is_whole, self._copy = True, None
         self._root.storage[_ROOT] = value
-        return value
 
     def _whole(self, plain: Any) -> Any:
         notes: list[Coercion] = []
