@@ -16,7 +16,7 @@ import sys
 import threading
 import tracemalloc
 import uuid
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import pydantic
 import pytest
@@ -850,6 +850,121 @@ def test_neither_library_is_imported_for_types_that_are_not_theirs() -> None:
         "assert not {'pydantic', 'msgspec'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+class Opaque:
+    """What only the model that has it can make."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+class OpaqueModel(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    opaque: Opaque
+    after: str
+
+    @pydantic.field_validator("opaque", mode="before")
+    @classmethod
+    def make(cls, value: int) -> Opaque:
+        return Opaque(value)
+
+
+def test_what_only_its_model_can_make_comes_with_the_whole() -> None:
+    partial = PartialJSON(OpaqueModel)
+    partial.feed('{"opaque": 3, "after": "x')
+    assert (partial.value.opaque, partial.value.after) == (None, "x")
+    partial.feed('"}')
+    assert partial.finish().opaque.value == 3
+
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclasses.dataclass
+class PageData(Generic[T]):
+    first: T
+    rows: list[T]
+    next: PageData[T] | None = None
+
+
+class PageDict(typing_extensions.TypedDict, Generic[T], total=False):
+    first: T
+    rows: typing_extensions.Required[list[T]]
+    next: PageDict[T] | None
+
+
+class PageStruct(msgspec.Struct, Generic[T]):
+    first: T
+    rows: list[T]
+    next: PageStruct[T] | None = None
+
+
+class PageModel(pydantic.BaseModel, Generic[T]):
+    first: T
+    rows: list[T]
+    next: PageModel[T] | None = None
+
+
+@dataclasses.dataclass
+class PetPage(PageData[PetData]):
+    owner: str = ""
+
+
+@dataclasses.dataclass
+class PairPage(PageData[T], Generic[T, U]):
+    """Inherits what is given to it, and says its own of one field."""
+
+    rows: list[U] = dataclasses.field(default_factory=list)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("into", "pet"),
+    [
+        (PageData[PetData], PetData),
+        (PageDict[PetData], PetData),
+        (PageStruct[PetStruct], PetStruct),
+        (PageModel[PetModel], PetModel),
+        (PetPage, PetData),
+        (PairPage[PetData, PetData], PetData),
+    ],
+)
+def test_a_generic_class_is_of_what_it_was_given(into: Any, pet: Any) -> None:
+    text = '{"first": {"name": "a", "legs": 1}, "rows": [{"name": "b", "legs": 2}], "next": %s}'
+    partial = PartialJSON(into)
+    partial.feed((text % (text % "null"))[:-1])
+
+    def field(page: Any, name: str) -> Any:
+        return page[name] if isinstance(page, dict) else getattr(page, name)
+
+    def check(page: Any) -> None:
+        assert field(page, "first") == pet(name="a", legs=1)
+        assert field(page, "rows") == [pet(name="b", legs=2)]
+
+    for page in (partial.value, partial.snapshot()):
+        check(page)
+        check(field(page, "next"))
+    partial.feed("}")
+    check(field(partial.finish(), "next"))
+    with pytest.raises(ValidationError) as caught:
+        finished(into, '{"first": {"name": 1}, "rows": []}')
+    assert caught.value.path[0] == "first"
+
+
+def finished(into: Any, text: str) -> Any:
+    partial = PartialJSON(into)
+    partial.feed(text)
+    return partial.finish()
+
+
+def test_type_variables_that_are_not_given_take_anything() -> None:
+    page = finished(PageData, '{"first": [1], "rows": ["a", null]}')
+    assert page == PageData[Any](first=[1], rows=["a", None])
+    pair = finished(PairPage[int, str], '{"first": 1, "rows": ["a"]}')
+    assert pair == PairPage(first=1, rows=["a"])
+    with pytest.raises(ValidationError, match="rows"):
+        finished(PairPage[int, str], '{"first": 1, "rows": [1]}')
 
 
 # ---- lenient mode --------------------------------------------------------------------------------

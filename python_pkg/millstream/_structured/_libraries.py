@@ -13,7 +13,8 @@ import functools
 import operator
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, cast
+import types
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from ._nodes import Definitions, Foreign, Misfit, Node, Record, Slot, inside, said
 
@@ -67,15 +68,19 @@ class _Attributes:
 
 
 class ClassRecord(Record):
-    """What they share. library: whose class it is, or is in; None: the Record itself checks."""
+    """What they share. annotation: the class, or a generic one of certain types, `Page[Row]`.
 
-    __slots__ = ("blank", "checker", "library", "read_type")
+    library: whose class it is, or is in; None: the Record itself checks.
+    """
 
-    def __init__(self, cls: Any, read_type: ReadType, library: Library | None) -> None:
-        super().__init__(cls)
+    __slots__ = ("annotation", "blank", "checker", "library", "read_type")
+
+    def __init__(self, annotation: Any, read_type: ReadType, library: Library | None) -> None:
+        super().__init__(get_origin(annotation) or annotation)
+        self.annotation = annotation
         self.read_type = read_type
         self.library = library
-        self.checker = None if library is None else Foreign(library, cls)
+        self.checker = None if library is None else Foreign(library, annotation)
         self.blank = Blank()
 
     def whole(self, value: Any) -> Any:
@@ -90,7 +95,7 @@ class ClassRecord(Record):
         """As the library says."""
         if self.checker is not None:
             return self.checker.schema(define)
-        return define.ref(self.cls, lambda to: _object(self, self.required_names(), to))
+        return define.ref(self.annotation, lambda to: _object(self, self.required_names(), to))
 
     def required_names(self) -> list[str]:
         """Names of the fields that must be there."""
@@ -120,7 +125,7 @@ class DataclassRecord(ClassRecord):
 
     def read_fields(self) -> dict[str, Slot]:
         """Those that `__init__` takes."""
-        hints = hints_of(self.cls)
+        hints = hints_of(self.annotation)
         fields, self.required = {}, []
         for field in dataclasses.fields(self.cls):
             if field.default_factory is not dataclasses.MISSING:
@@ -176,7 +181,7 @@ class TypedDictRecord(ClassRecord):
 
     def read_fields(self) -> dict[str, Slot]:
         """Those annotated."""
-        hints = hints_of(self.cls)
+        hints = hints_of(self.annotation)
         return {n: self._named(n, self.read_type(hints[n], self.library)) for n in hints}
 
     def make(self) -> tuple[Any, Storage]:
@@ -198,7 +203,7 @@ class TypedDictRecord(ClassRecord):
 
         What the class itself says is wrong where its annotations are strings (PEP 563).
         """
-        words = {name: _field_word(hint) for name, hint in hints_of(self.cls).items()}
+        words = {name: _field_word(hint) for name, hint in hints_of(self.annotation).items()}
         own = self.cls.__required_keys__
         return [n for n in words if (words[n] or ("Required" if n in own else "")) == "Required"]
 
@@ -225,8 +230,12 @@ class Pydantic:
         import json
 
         from pydantic import TypeAdapter, ValidationError
+        from pydantic.errors import PydanticSchemaGenerationError
 
-        adapter = TypeAdapter(annotation)
+        try:
+            adapter = TypeAdapter(annotation)
+        except PydanticSchemaGenerationError as error:  # its class alone, as a whole, knows how
+            return Misfit.raiser("cannot be read by itself", error)
 
         def read(value: Any) -> Any:
             try:
@@ -265,8 +274,8 @@ class PydanticRecord(ClassRecord):
 
     __slots__ = ("private",)
 
-    def __init__(self, cls: Any, read_type: ReadType) -> None:
-        super().__init__(cls, read_type, Pydantic)
+    def __init__(self, annotation: Any, read_type: ReadType) -> None:
+        super().__init__(annotation, read_type, Pydantic)
         self.private = Blank()
 
     def read_fields(self) -> dict[str, Slot]:
@@ -277,12 +286,24 @@ class PydanticRecord(ClassRecord):
         for name, field in self.cls.model_fields.items():
             if not _add_default(self.blank, name, field):
                 self.blank.add(name)
-            annotation = field.annotation
+            annotation = self._without_recursion(field.annotation)
             if field.metadata:
                 annotation = operator.getitem(Annotated, (annotation, *field.metadata))
             slot = self._named(name, self.read_type(annotation, Pydantic))
             fields.update(dict.fromkeys(self._keys(name, field), slot))
         return fields
+
+    def _without_recursion(self, hint: Any) -> Any:
+        """Where a generic model holds itself, pydantic's fields have a mark in its place."""
+        if type(hint).__name__ == "PydanticRecursiveRef":
+            origin = self.cls.__pydantic_generic_metadata__["origin"]
+            mine = f"{origin.__module__}.{origin.__qualname__}:" if origin else None
+            return self.cls if mine and hint.type_ref.startswith(mine) else Any
+        inner = get_args(hint)
+        replaced = tuple(map(self._without_recursion, inner))
+        if all(new is old for new, old in zip(replaced, inner, strict=True)):
+            return hint
+        return operator.getitem(Union if is_union(hint) else get_origin(hint), replaced)
 
     def _keys(self, name: str, field: Any) -> list[str]:
         alias = field.validation_alias or field.alias
@@ -363,21 +384,21 @@ class StructRecord(ClassRecord):
 
     __slots__ = ("_force", "_made_of", "tag")
 
-    def __init__(self, cls: Any, read_type: ReadType) -> None:
+    def __init__(self, annotation: Any, read_type: ReadType) -> None:
         import msgspec
 
-        super().__init__(cls, read_type, Msgspec)
+        super().__init__(annotation, read_type, Msgspec)
         self._force = msgspec.structs.force_setattr
-        config = cls.__struct_config__
+        config = self.cls.__struct_config__
         self.tag = (config.tag_field, config.tag) if config.tag_field else None
-        self._made_of = _without_post_init(cls)
+        self._made_of = _without_post_init(self.cls)
 
     def read_fields(self) -> dict[str, Slot]:
         """By their names in JSON."""
         import msgspec
 
         fields = {}
-        for field in msgspec.structs.fields(self.cls):
+        for field in msgspec.structs.fields(self.annotation):
             if field.default_factory is not msgspec.NODEFAULT:
                 self.blank.add_factory(field.name, field.default_factory)
             elif field.default is not msgspec.NODEFAULT:
@@ -444,14 +465,44 @@ def _object(record: Record, required: list[str], define: Definitions) -> dict[st
 _STANDARD = {(dict.__doc__ or "").strip()}  # a TypedDict inherits it
 
 
-def hints_of(cls: Any) -> Mapping[str, Any]:
-    """The annotations of a class, in full. TypeError where a name in them means nothing."""
+def hints_of(annotation: Any) -> dict[str, Any]:
+    """The annotations of a class, in full. TypeError where a name in them means nothing.
+
+    Of a generic class with what it was given: `Page[Row]` has a `list[Row]` where `Page` has a
+    `list[T]`. So has what is inherited from `Page[Row]`.
+    """
+    cls = get_origin(annotation) or annotation
+    given = dict(zip(getattr(cls, "__parameters__", ()), get_args(annotation), strict=False))
+    own = _own_hints(cls)
+    hints = {name: _given(hint, given) for name, hint in own.items()}
+    for base in reversed(vars(cls).get("__orig_bases__", cls.__bases__)):
+        parent = get_origin(base) or base
+        if not isinstance(parent, type) or not hasattr(parent, "__annotations__"):
+            continue
+        theirs = _own_hints(parent)
+        for name, hint in hints_of(base).items():
+            if own.get(name) == theirs[name]:  # not another one of this class
+                hints[name] = _given(hint, given)
+    return hints
+
+
+def _own_hints(cls: Any) -> dict[str, Any]:
     from typing import get_type_hints
 
     try:
         return get_type_hints(cls, include_extras=True)
     except NameError as error:
         raise TypeError(f"into: an annotation of {cls.__name__} cannot be read: {error}") from None
+
+
+def _given(hint: Any, given: Mapping[Any, Any]) -> Any:
+    """A hint with the types that were given for its type variables."""
+    if isinstance(hint, TypeVar):
+        return given.get(hint, hint)
+    wanted = getattr(hint, "__parameters__", ())
+    if not given or isinstance(hint, type) or not any(each in given for each in wanted):
+        return hint
+    return hint[tuple(given.get(each, each) for each in wanted)]
 
 
 def library_of(cls: type) -> Library | None:
@@ -464,17 +515,23 @@ def library_of(cls: type) -> Library | None:
     return None
 
 
-def node_of(cls: type, read_type: ReadType, library: Library | None) -> Node | None:
+def is_union(hint: Any) -> bool:
+    """Written with `|` or as `Union`."""
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+def node_of(annotation: Any, read_type: ReadType, library: Library | None) -> Node | None:
     """The node of a class; None where it has no fields. library: whose class it is in."""
+    cls: type = get_origin(annotation) or annotation
     own = library_of(cls)
     if dataclasses.is_dataclass(cls):
-        return DataclassRecord(cls, read_type, own or library)
+        return DataclassRecord(annotation, read_type, own or library)
     if own is Pydantic:
         is_root = issubclass(cls, sys.modules["pydantic"].RootModel)
         return Foreign(Pydantic, cls) if is_root else PydanticRecord(cls, read_type)
     if own is Msgspec:
         is_array = cls.__struct_config__.array_like  # type: ignore[attr-defined]
-        return Foreign(Msgspec, cls) if is_array else StructRecord(cls, read_type)
+        return Foreign(Msgspec, annotation) if is_array else StructRecord(annotation, read_type)
     if hasattr(cls, "__required_keys__"):
-        return TypedDictRecord(cls, read_type, library)
+        return TypedDictRecord(annotation, read_type, library)
     return None

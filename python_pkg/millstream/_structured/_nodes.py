@@ -43,6 +43,15 @@ class Misfit(Exception):
         self.path = path
         self.cause = cause
 
+    @staticmethod
+    def raiser(why: str, cause: Exception) -> Callable[[Any], Any]:
+        """What takes no value."""
+
+        def read(value: Any) -> Any:
+            raise Misfit(why, cause=cause)
+
+        return read
+
 
 class Coercion(NamedTuple):
     """A value that was not of its type, put right in lenient mode."""

@@ -7,13 +7,12 @@ import decimal
 import enum
 import functools
 import re
-import types
 import typing
 import uuid
 from collections import abc
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ._libraries import node_of
+from ._libraries import is_union, node_of
 from ._marks import Done, NotNull, WithState
 from ._nodes import (
     Anything,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from ._nodes import Library
 
 _NONE = type(None)
-_UNIONS = (typing.Union, types.UnionType)
 _FIELD_WORDS = {"Required", "NotRequired", "ReadOnly"}  # of typing or typing_extensions
 _LISTS = (list, abc.Sequence, abc.MutableSequence, abc.Iterable, abc.Collection)
 _OF_LISTS: dict[Any, Callable[[Any], Any]] = {
@@ -100,7 +98,7 @@ class _Reader:
     """Reads the types of one root; a class that comes again is the same node."""
 
     def __init__(self) -> None:
-        self._classes: dict[tuple[type, Library | None], Node] = {}
+        self._classes: dict[tuple[Any, Library | None], Node] = {}
 
     def slot(self, annotation: Any, library: Library | None) -> Slot:
         """A place for values of a type; library: whose class it is in."""
@@ -136,7 +134,7 @@ class _Reader:
         if node is None and isinstance(plain, type):
             node = self._class(plain, library)
         if node is None and isinstance(origin, type):  # a generic class of the user's
-            node = self._class(plain if hasattr(plain, "model_fields") else origin, library)
+            node = self._class(plain, library)
         if node is not None:
             return node
         if library is not None:
@@ -162,21 +160,22 @@ class _Reader:
             return DictOf(self.slot(key, library), self.slot(value, library))
         return None
 
-    def _class(self, cls: type, library: Library | None) -> Node | None:
-        known = self._classes.get((cls, library))
+    def _class(self, plain: Any, library: Library | None) -> Node | None:
+        known = self._classes.get((plain, library))
         if known is None:
-            known = self._new_class(cls, library)
+            known = self._new_class(plain, library)
             if known is not None:
-                self._classes[cls, library] = known
+                self._classes[plain, library] = known
         return known
 
-    def _new_class(self, cls: type, library: Library | None) -> Node | None:
+    def _new_class(self, plain: Any, library: Library | None) -> Node | None:
+        cls: type = typing.get_origin(plain) or plain
         if issubclass(cls, enum.Enum):
             members = {member.value: member for member in cls}
             return OneOf(members, {name: each.value for name, each in cls.__members__.items()})
         if library is None and cls in _PARSED:
             return _PARSED[cls]
-        return node_of(cls, self.slot, library)
+        return node_of(plain, self.slot, library)
 
 
 def _literal(values: tuple[Any, ...]) -> Node:
@@ -194,12 +193,12 @@ def _is_hashable(plain: Any) -> bool:
 
 def _options(plain: Any) -> list[Any]:
     """The types of a union, those in it laid open; else the type alone."""
-    if typing.get_origin(plain) not in _UNIONS:
+    if not is_union(plain):
         return [_NONE if plain is None else plain]
     found: list[Any] = []
     for option in typing.get_args(plain):
         inner, marks = _unwrapped(option)
-        found += _options(inner) if typing.get_origin(inner) in _UNIONS and not marks else [option]
+        found += _options(inner) if is_union(inner) and not marks else [option]
     return found
 
 
