@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import datetime
+import decimal
 import enum
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypedDict
 
 import pydantic
@@ -90,8 +94,15 @@ REPORT = {
     "additionalProperties": False,
     "$defs": {"Day": DAY},
 }
-STRICT = {
+TYPED = {
     **REPORT,
+    "properties": {
+        **REPORT["properties"],  # type: ignore[dict-item]
+        "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+    },
+}
+STRICT = {
+    **TYPED,
     "required": ["city", "days", "unit", "note"],
     "$defs": {"Day": {**DAY, "required": ["high", "rain"]}},
 }
@@ -128,11 +139,11 @@ CHAT = {"type": "json_schema", "json_schema": {"name": "Report", "schema": STRIC
             "text",
             {"format": {"type": "json_schema", **CHAT["json_schema"]}},  # type: ignore[dict-item]
         ),
-        ("anthropic", "output_config", {"format": {"type": "json_schema", "schema": REPORT}}),
+        ("anthropic", "output_config", {"format": {"type": "json_schema", "schema": TYPED}}),
         (
             "gemini",
             "generationConfig",
-            {"responseMimeType": "application/json", "responseJsonSchema": REPORT},
+            {"responseMimeType": "application/json", "responseJsonSchema": TYPED},
         ),
         ("ollama", "format", REPORT),
         ("cohere", "response_format", {"type": "json_object", "json_schema": REPORT}),
@@ -184,6 +195,7 @@ def schema_for(provider: str, into: Any) -> Any:
         "openai": lambda: body_for("openai", into)["response_format"]["json_schema"],
         "anthropic": lambda: body_for("anthropic", into)["output_config"]["format"]["schema"],
         "ollama": lambda: body_for("ollama", into)["format"],
+        "gemini": lambda: body_for("gemini", into)["generationConfig"]["responseJsonSchema"],
     }[provider]()
 
 
@@ -224,9 +236,126 @@ def test_what_a_grammar_cannot_hold_is_told_in_words() -> None:
     name = schema["$defs"]["Item"]["properties"]["name"]
     assert "minLength" not in name
     assert name["description"] == "What it is called. (minLength: 1)"
-    assert schema["properties"]["items"]["description"] == "(minItems: 1)"
+    assert schema["properties"]["items"]["minItems"] == 1  # it holds the model to no other number
     assert schema["additionalProperties"] is False
     assert schema["$defs"]["Item"]["additionalProperties"] is False
+
+
+class Shape(pydantic.BaseModel):
+    """Of what their documentation says that it is not to be sent as it is."""
+
+    kind: Literal["round"]
+    maybe: Literal["a", 1, None] = None
+    yes: Literal[True] = True
+    first: Item = pydantic.Field(description="The first.")
+    either: Annotated[Order | Day, pydantic.Field(description="One.")]
+    tagged: Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+    several: list[Cat | Dog] = pydantic.Field(min_length=2, max_length=5)
+    word: str = pydantic.Field(pattern="^[a-z]+$", min_length=2, max_length=9, examples=["no"])
+    n: int = pydantic.Field(3, ge=1, lt=9, multiple_of=2)
+    price: decimal.Decimal
+    page: pydantic.HttpUrl
+    when: datetime.datetime
+    blob: bytes
+    tags: set[str] = set()
+    color: Unit = pydantic.Field(default=Unit.C, title="Unit", description="Which.")
+
+
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+    lives: int = 9
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+
+
+Shape.model_rebuild()
+
+
+def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """The schema and all in it."""
+    yield schema
+    inner = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    inner += [*schema.get("anyOf", ()), *schema.get("allOf", ()), *schema.get("prefixItems", ())]
+    inner += [schema[key] for key in ("items",) if key in schema]
+    for each in inner:
+        yield from subschemas(each)
+
+
+SHAPES = [Report, Order, Struct, Node, Shape]
+
+
+@pytest.mark.parametrize("into", SHAPES)
+def test_openai_gets_what_its_own_library_would_send(into: Any) -> None:
+    library = pytest.importorskip("openai.lib._pydantic", reason="skipped: no openai")
+    asked = schema_for("openai", into)
+    assert asked["strict"] is True
+    schema = asked["schema"]
+    strict = library._ensure_strict_json_schema(copy.deepcopy(schema), path=(), root=schema)
+    assert strict == schema
+    for each in subschemas(schema):
+        assert each.keys() & {"type", "$ref", "anyOf"}, each
+        assert not each.keys() & {"oneOf", "allOf", "default", "maxLength", "uniqueItems"}
+        assert each.get("format") not in ("uri", "binary", "decimal")
+        assert "(?" not in each.get("pattern", "")
+
+
+@pytest.mark.parametrize("into", SHAPES)
+def test_anthropic_gets_what_its_own_library_would_send(into: Any) -> None:
+    library = pytest.importorskip("anthropic.lib._parse._transform", reason="skipped: no anthropic")
+    schema = schema_for("anthropic", into)
+    sent = library.transform_schema(copy.deepcopy(schema))
+
+    def untyped(each: Any) -> Any:
+        """That library leaves the type of an enum to be seen from its values."""
+        if isinstance(each, list):
+            return [untyped(one) for one in each]
+        if not isinstance(each, dict):
+            return each
+        left = {"type"} if each.keys() & {"enum", "const"} else set()
+        return {key: untyped(value) for key, value in each.items() if key not in left}
+
+    assert untyped(sent) == untyped(schema)
+
+
+# Google's list; https://ai.google.dev/api/generate-content#FIELDS.response_json_schema
+GEMINI = {
+    "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items",
+    "prefixItems", "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties",
+    "additionalProperties", "required",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("into", [*SHAPES, Free])
+def test_gemini_gets_what_it_knows(into: Any) -> None:
+    schema = schema_for("gemini", into)
+    for each in subschemas(schema):
+        assert each.keys() <= GEMINI, each
+        assert "$ref" not in each or each.keys() == {"$ref"}
+        assert all(type(value) in (str, int, float) for value in each.get("enum", ()))
+    if into is Shape:
+        assert schema["properties"]["kind"] == {
+            "enum": ["round"], "title": "Kind", "type": "string",
+        }  # fmt: skip
+        assert schema["properties"]["word"]["description"] == (
+            "(maxLength: 9, minLength: 2, pattern: ^[a-z]+$)"
+        )
+
+
+class Loose(pydantic.BaseModel):
+    anything: Any
+
+
+class Pair(pydantic.BaseModel):
+    pair: tuple[int, str]
+
+
+@pytest.mark.parametrize("into", [Loose, Pair, Free])
+def test_what_strict_mode_does_not_know_is_asked_for_without_it(into: Any) -> None:
+    asked = schema_for("openai", into)
+    assert asked["strict"] is False
+    assert asked["schema"] == schema_for("ollama", into)
 
 
 def test_a_type_that_holds_itself() -> None:

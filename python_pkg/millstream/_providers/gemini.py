@@ -53,7 +53,7 @@ def _settings(ask: Ask) -> Json:
         topP=ask.top_p,
         stopSequences=ask.stops(),
         responseMimeType=None if ask.schema is None else "application/json",
-        responseJsonSchema=None if ask.schema is None else ask.schema.json,
+        responseJsonSchema=None if ask.schema is None else ask.schema.subset(),
     )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._nodes import Definitions
 from ._read_types import slot_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     Json = dict[str, Any]
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -19,12 +19,49 @@ _LISTS_OF_SCHEMAS = ("anyOf", "allOf", "oneOf", "prefixItems")
 _DICTS_OF_SCHEMAS = ("properties", "$defs")
 _SCHEMAS = ("items", "additionalProperties")
 
-# What Anthropic's grammar cannot hold the model to; each is put into the description instead.
-# Source: https://platform.claude.com/docs/en/build-with-claude/structured-outputs
-_WORDS = {
-    "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maximum", "minItems",
-    "minLength", "minimum", "multipleOf", "pattern", "uniqueItems",
+_SHAPE = {
+    "$defs", "$ref", "additionalProperties", "anyOf", "description", "enum", "format", "items",
+    "properties", "required", "title", "type",
 }  # fmt: skip
+# What says nothing of the value is not told where it cannot be sent.
+_MUTE = {"default", "deprecated", "discriminator", "examples", "readOnly", "writeOnly"}
+_FORMATS = {
+    "date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid",
+}  # fmt: skip
+
+
+class Form(NamedTuple):
+    """The part of JSON schema that a provider takes. The rest is put into descriptions.
+
+    values: what a keyword's value must be, where not all will do.
+    """
+
+    keywords: set[str]
+    values: dict[str, Callable[[Any], bool]]
+
+    def takes(self, keyword: str, value: Any) -> bool:
+        """Whether it may be sent."""
+        return keyword in self.keywords and self.values.get(keyword, lambda _: True)(value)
+
+
+# Source: https://platform.openai.com/docs/guides/structured-outputs
+STRICT = Form(
+    _SHAPE | {
+        "const", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maximum", "minItems",
+        "minimum", "multipleOf", "pattern",
+    },
+    {"format": _FORMATS.__contains__, "pattern": lambda pattern: "(?" not in pattern},
+)  # fmt: skip
+# Source: https://platform.claude.com/docs/en/build-with-claude/structured-outputs
+WORDED = Form(
+    _SHAPE | {"const", "allOf", "minItems"},
+    {"format": {*_FORMATS, "uri"}.__contains__, "minItems": lambda least: least < 2},
+)
+# Source: https://ai.google.dev/api/generate-content#FIELDS.response_json_schema
+SUBSET = Form(
+    _SHAPE | {"maxItems", "maximum", "minItems", "minimum", "prefixItems"},
+    {"enum": lambda values: all(type(each) in (str, int, float) for each in values)},
+)
 
 
 class Schema:
@@ -44,16 +81,21 @@ class Schema:
     def strict(self) -> Json | None:
         """With all fields required and no others, as OpenAI's strict mode wants it.
 
-        None where there are objects of any keys, which that mode does not know.
+        None where there are objects of any keys, values of any type, or tuples, which that mode
+        does not know.
         """
         closed = closed_objects(self.json)
-        if closed is None:
+        if closed is None or _any_is_open(closed):
             return None
-        return _each(_without_siblings(closed, closed), _required)
+        return _each(_in_form(closed, STRICT), _required)
 
     def worded(self) -> Json:
         """No other fields, and in words what a grammar cannot hold: Anthropic's form."""
-        return _each(closed_objects(self.json) or self.json, _in_words)
+        return _in_form(closed_objects(self.json) or self.json, WORDED)
+
+    def subset(self) -> Json:
+        """Gemini's form."""
+        return _in_form(self.json, SUBSET)
 
 
 def _written(into: Any) -> Json:
@@ -107,12 +149,21 @@ def closed_objects(schema: Json) -> Json | None:
     return None if free else closed
 
 
+def _any_is_open(schema: Json) -> bool:
+    """Whether there is a value of any type, or an array of elements that differ by place."""
+    found = []
+
+    def look(each: Json) -> Json:
+        is_open = not each.keys() & {"$ref", "anyOf", "const", "enum", "oneOf", "type"}
+        if is_open or (each.get("type") == "array" and "items" not in each):
+            found.append(each)
+        return each
+
+    _each(schema, look)
+    return bool(found)
+
+
 def _required(schema: Json) -> Json:
-    schema.pop("default", None)
-    schema.pop("uniqueItems", None)
-    if "oneOf" in schema:
-        schema["anyOf"] = schema.pop("oneOf")
-        schema.pop("discriminator", None)
     if "properties" in schema:
         schema["required"] = list(schema["properties"])
     return schema
@@ -134,12 +185,26 @@ def _without_siblings(schema: Json, root: Json, inside: tuple[str, ...] = ()) ->
     return _each(schema, resolve)
 
 
-def _in_words(schema: Json) -> Json:
-    told = {name: schema.pop(name) for name in _WORDS & schema.keys()}
+def _in_form(schema: Json, form: Form) -> Json:
+    return _each(_without_siblings(schema, schema), functools.partial(_fitted, form=form))
+
+
+def _fitted(schema: Json, form: Form) -> Json:
     if "oneOf" in schema:
         schema["anyOf"] = schema.pop("oneOf")
-        schema.pop("discriminator", None)
+    if "const" in schema and "const" not in form.keywords:
+        schema["enum"] = [schema.pop("const")]
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    if values:
+        kinds = list(dict.fromkeys(_KINDS[type(each)] for each in values))
+        schema.setdefault("type", kinds if len(kinds) > 1 else kinds[0])
+    left = {name: schema.pop(name) for name in [*schema] if not form.takes(name, schema[name])}
+    told = ", ".join(f"{name}: {left[name]}" for name in sorted(left.keys() - _MUTE))
     if told:
-        text = ", ".join(f"{name}: {told[name]}" for name in sorted(told))
-        schema["description"] = " ".join(filter(None, [schema.get("description"), f"({text})"]))
+        schema["description"] = " ".join(filter(None, [schema.get("description"), f"({told})"]))
     return schema
+
+
+_KINDS = {
+    str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null",
+}  # fmt: skip
