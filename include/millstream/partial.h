@@ -44,7 +44,8 @@ enum mill_partial_kind {
   MILL_PARTIAL_TRUE,
   MILL_PARTIAL_FALSE,
   MILL_PARTIAL_NULL,
-  MILL_PARTIAL_END,   /* the open string, or else the innermost open container, is complete */
+  MILL_PARTIAL_END,   /* the open string, or else the innermost open container, is complete. In
+                         lenient mode a string in a container is known to be by the byte behind it */
   MILL_PARTIAL_REPAIR /* lenient mode: `repair` was made at `offset` */
 };
 
@@ -59,6 +60,7 @@ enum mill_partial_kind {
   X(STRAY_CLOSER, "stray_closer", "a closing bracket of nothing that is open: skipped")            \
   X(COMMENT, "comment", "a comment: skipped")                                                      \
   X(SINGLE_QUOTES, "single_quotes", "a string in single quotes")                                   \
+  X(INNER_QUOTE, "inner_quote", "a quote in a string, with text behind it: kept")                  \
   X(BARE_KEY, "bare_key", "a key without quotes")                                                  \
   X(BARE_STRING, "bare_string", "a word that is no literal: taken as a string")                    \
   X(LITERAL, "literal", "a literal of Python or JavaScript: True, None, NaN, undefined")           \

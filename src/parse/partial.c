@@ -106,6 +106,7 @@ static void report_end(struct mill_partial *partial, uint64_t offset) {
 
 void mill__partial_end_string(struct mill_partial *partial, uint64_t offset) {
   mill__partial_end_text(partial);
+  mill__buf_clear(&partial->token);
   if (partial->in_key) {
     partial->in_key = false;
     partial->place = AT_COLON;
@@ -254,7 +255,8 @@ static const char *begin_key(struct mill_partial *partial, const char *at) {
     begin_quoted(partial, at, true);
     return at + 1;
   }
-  if (!partial->options.lenient || !mill__partial_is_word_start(*at))
+  bool is_word = mill__partial_is_word_start(*at) || mill__partial_is_digit(*at);
+  if (!partial->options.lenient || !is_word)
     return mill__partial_refuse(partial, at, "no key in quotes where one must be");
   mill__partial_repair(partial, MILL_REPAIR_BARE_KEY, mill__partial_offset(partial, at));
   mill__buf_clear(&partial->key);
@@ -353,6 +355,9 @@ static void end_token(struct mill_partial *partial, uint64_t offset) {
     if (!partial->in_key)
       mill__partial_end_string(partial, offset);
     break;
+  case AT_QUOTE:
+    mill__partial_end_string(partial, partial->quote_offset + 1);
+    break;
   case IN_NUMBER:
   case IN_WORD:
     if (!mill__partial_end_scalar(partial))
@@ -418,6 +423,7 @@ static const char *step(struct mill_partial *partial, const char *at, const char
   case IN_STRING:
   case IN_ESCAPE:
   case IN_UNICODE:
+  case AT_QUOTE:
     return mill__partial_in_string(partial, at, end);
   case IN_NUMBER:
   case IN_WORD:

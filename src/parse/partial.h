@@ -40,6 +40,7 @@ enum mill__partial_place {
   IN_STRING,
   IN_ESCAPE,  /* behind the backslash */
   IN_UNICODE, /* in the four digits of \u */
+  AT_QUOTE,   /* lenient mode: behind a quote, and spaces, which ends the string or is in it */
   IN_NUMBER,
   IN_WORD, /* a literal, or in lenient mode another word */
   IN_BARE_KEY
@@ -60,7 +61,8 @@ struct mill_partial {
   size_t n_arrays; /* of the open containers */
 
   struct mill__buf key;   /* of the value to come, or the beginning of one */
-  struct mill__buf token; /* a number or word; outside: a character that is cut */
+  struct mill__buf token; /* a number or word; outside: a character that is cut; AT_QUOTE: it, and
+                             what follows */
   struct mill__buf text;  /* characters that are not in the piece as they are */
   struct mill__utf8 utf8; /* in a string: a character that is cut */
   struct mill__text pair; /* ... or a surrogate pair */
@@ -72,15 +74,17 @@ struct mill_partial {
   uint8_t number; /* how far a number's grammar has come: partial_scalar.c */
   char opener;    /* AT_OPENER: the bracket. IN_FENCE: its character */
   uint8_t n_fence;
-  char quote;   /* that ends the open string */
-  bool in_key;  /* the open string is a key */
-  bool held;    /* the innermost object is in an array, and not reported yet */
-  bool is_word; /* the token is a word */
-  bool done;    /* the root is complete */
+  char quote;     /* that ends the open string */
+  bool in_key;    /* the open string is a key */
+  bool in_quotes; /* which are in the open string */
+  bool held;      /* the innermost object is in an array, and not reported yet */
+  bool is_word;   /* the token is a word */
+  bool done;      /* the root is complete */
   bool finished;
 
   uint64_t held_offset;  /* of that object */
   uint64_t token_offset; /* of the token, of the bracket AT_OPENER */
+  uint64_t quote_offset; /* AT_QUOTE */
   uint64_t fed;          /* bytes before the piece */
   const char *piece;     /* the one being fed */
 

@@ -173,6 +173,7 @@ void mill__partial_begin_string(struct mill_partial *partial, char quote, bool i
                                 uint64_t offset) {
   partial->quote = quote;
   partial->in_key = is_key;
+  partial->in_quotes = false;
   partial->token_offset = offset;
   partial->place = IN_STRING;
   if (is_key)
@@ -195,16 +196,51 @@ static const char *take_control(struct mill_partial *partial, const char *at) {
   return at + 1;
 }
 
+/* Cannot stand behind a string, on its line. */
+static bool is_of_text(const struct mill_partial *partial, char c) {
+  return mill__partial_is_word_start(c) || (unsigned char)c >= 0x80 ||
+         (c == partial->quote && partial->in_quotes && partial->token.len == 1);
+}
+
+/* A quote that is not escaped is in the string where text follows: "the "old" mill", 'it's'. */
+static const char *at_quote(struct mill_partial *partial, const char *at) {
+  struct mill__buf *text = &partial->token;
+  if ((*at == ' ' || *at == '\t') && text->len < MILL_PARTIAL_TOKEN_BYTES) {
+    check(partial, mill__buf_append(text, at, 1));
+    return at + 1;
+  }
+  if (!is_of_text(partial, *at)) {
+    mill__partial_end_string(partial, partial->quote_offset + 1);
+    return at;
+  }
+  mill__partial_repair(partial, MILL_REPAIR_INNER_QUOTE, partial->quote_offset);
+  partial->place = IN_STRING;
+  partial->in_quotes = !partial->in_quotes;
+  give(partial, text->ptr, text->len);
+  mill__buf_clear(text);
+  return at;
+}
+
+static const char *take_quote(struct mill_partial *partial, const char *at) {
+  const uint64_t offset = mill__partial_offset(partial, at);
+  if (!partial->options.lenient || partial->in_key || partial->depth == 0) {
+    mill__partial_end_string(partial, offset + 1);
+    return at + 1;
+  }
+  partial->place = AT_QUOTE;
+  partial->quote_offset = offset;
+  check(partial, mill__buf_append(&partial->token, at, 1));
+  return at + 1;
+}
+
 static const char *in_characters(struct mill_partial *partial, const char *at, const char *end) {
   const char *special = find_special(at, end, partial->quote);
   give_run(partial, at, (size_t)(special - at));
   if (special == end)
     return end;
   end_character(partial);
-  if (*special == partial->quote) {
-    mill__partial_end_string(partial, mill__partial_offset(partial, special + 1));
-    return special + 1;
-  }
+  if (*special == partial->quote)
+    return take_quote(partial, special);
   if (*special != '\\')
     return take_control(partial, special);
   partial->place = IN_ESCAPE;
@@ -216,5 +252,7 @@ const char *mill__partial_in_string(struct mill_partial *partial, const char *at
     return in_escape(partial, at);
   if (partial->place == IN_UNICODE)
     return in_unicode(partial, at);
+  if (partial->place == AT_QUOTE)
+    return at_quote(partial, at);
   return in_characters(partial, at, end);
 }
