@@ -1002,6 +1002,11 @@ class Loose(TypedDict, total=False):
         ({"Count": 1}, {"count": 1}),
         ({"PRICE ": 1}, {"price": 1.0}),
         ({"either": "5"}, {"either": 5}),
+        ({"name": ["one"]}, {"name": "one"}),
+        ({"count": ["7"]}, {"count": 7}),
+        ({"tags": '["one", "two"]'}, {"tags": ["one", "two"]}),
+        ({"pets": [['{"name": "x", "legs": 4}']]}, {"pets": [PetData("x", 4)]}),
+        ({"pets": '{"name": "x", "legs": "4"}'}, {"pets": [PetData("x", 4)]}),
     ],
 )
 def test_lenient_coerces_toward_the_type_and_says_so(given: Any, taken: Any) -> None:
@@ -1023,7 +1028,15 @@ def test_lenient_coerces_toward_the_type_and_says_so(given: Any, taken: Any) -> 
 
 @pytest.mark.parametrize(
     "given",
-    [{"count": "few"}, {"count": "2.5"}, {"ok": "perhaps"}, {"color": "pink"}, {"tags": 5.5}],
+    [
+        {"count": "few"},
+        {"count": "2.5"},
+        {"ok": "perhaps"},
+        {"color": "pink"},
+        {"tags": 5.5},
+        {"name": ["one", "two"]},
+        {"pets": "{not JSON}"},
+    ],
 )
 def test_lenient_does_not_guess(given: Any) -> None:
     partial = PartialJSON(Loose, lenient=True)

@@ -132,6 +132,8 @@ class Slot:
             return None
         if self.nullable and _means_none(value) and not isinstance(self.node, Text):
             return noted(notes, path, value, None)
+        while (inner := _opened(value, self.node.roots)) is not value:
+            value = noted(notes, path, value, inner)
         return self.node.fix(value, path, notes)
 
     def schema(self, define: Definitions) -> dict[str, Any]:
@@ -789,6 +791,20 @@ def noted(notes: list[Coercion], path: Path, given: Any, taken: Any) -> Any:
 def fold(name: str) -> str:
     """A name without case, spaces and signs."""
     return "".join(filter(str.isalnum, name)).casefold()
+
+
+def _opened(value: Any, roots: int) -> Any:
+    """What is in a string that is JSON itself, or alone in a list, where no such thing can be."""
+    if isinstance(value, list) and len(value) == 1 and not roots & ARRAY:
+        return value[0]
+    if not isinstance(value, str) or roots & SCALAR or value.lstrip()[:1] not in ("{", "["):
+        return value
+    import json
+
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _means_none(value: Any) -> bool:
