@@ -288,6 +288,15 @@ static const struct partial_case cases[] = {
              "{@0 !bare_string@5 a=\"@5 +x-y.z1 .@11 .@12 "),
     REPAIRED("single quotes, repaired", "{'a':'\"\\'\"'}",
              "{@0 !single_quotes@1 !single_quotes@5 a=\"@5 +\" !escape@8 +'\" .@11 .@12 "),
+    REPAIRED("quotes in a string", "[\"a \"b\" c\",\"\"d\"\" ]",
+             "[@0 #0=\"@1 +a  !inner_quote@4 +\"b !inner_quote@6 +\" c .@10 #1=\"@11 "
+             "!inner_quote@12 +\"d !inner_quote@14 +\" .@16 .@18 "),
+    REPAIRED("a quote in a string, far from its word", "[\"a\" \t b\"\n]",
+             "[@0 #0=\"@1 +a !inner_quote@3 +\" \t b .@9 .@11 "),
+    REPAIRED("no quote in a string", "[\"a\" \"b\"\nc, \"d\"",
+             "[@0 #0=\"@1 +a .@4 !missing_comma@5 #1=\"@5 +b .@8 !missing_comma@9 !bare_string@9 "
+             "#2=\"@9 +c .@10 #3=\"@12 +d .@15 !missing_closer@15 .@15 "),
+    REPAIRED("numbers as keys", "{1:2,a:3}", "{@0 !bare_key@1 1=2@3 !bare_key@5 a=3@7 .@9 "),
     REPAIRED("keys without quotes", "{a:1, b_2 :2}",
              "{@0 !bare_key@1 a=1@3 !bare_key@6 b_2=2@11 .@13 "),
     REPAIRED("literals of Python", "[True,False,None,NaN,-Infinity,undefined]",

@@ -24,27 +24,71 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """(program, library path): examples/stream.c built with pkg-config against an installation."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `meson install` made."""
     if not (BUILD / "build.ninja").exists():
         pytest.skip("skipped: there is no build/; ./dev test makes it")
     assert shutil.which("meson")
     top = tmp_path_factory.mktemp("install")
     done = run("meson", "install", "-C", str(BUILD), "--no-rebuild", "--destdir", str(top))
     assert done.returncode == 0, done.stderr
-    (pc,) = top.rglob("millstream.pc")
+    return top
+
+
+def build(installed: Path, name: str) -> tuple[str, str]:
+    """(program, library path): an example built with pkg-config against the installation."""
+    (pc,) = installed.rglob("millstream.pc")
     flags = run(
         "pkg-config", "--cflags", "--libs", "millstream",
-        PKG_CONFIG_PATH=str(pc.parent), PKG_CONFIG_SYSROOT_DIR=str(top),
+        PKG_CONFIG_PATH=str(pc.parent), PKG_CONFIG_SYSROOT_DIR=str(installed),
     )  # fmt: skip
     assert flags.returncode == 0, flags.stderr
-    program = str(top / "stream")
-    source = str(ROOT / "examples" / "stream.c")
+    program = str(installed / name)
+    source = str(ROOT / "examples" / f"{name}.c")
     compiler = os.environ.get("CC", "cc").split()
     built = run(*compiler, "-std=gnu11", "-Wall", source, *flags.stdout.split(), "-o", program)
     assert built.returncode == 0, built.stderr
-    (library,) = top.rglob("libmillstream.so")
+    (library,) = installed.rglob("libmillstream.so")
     return program, str(library.parent)
+
+
+@pytest.fixture(scope="module")
+def example(installed: Path) -> tuple[str, str]:
+    """Of stream.c."""
+    return build(installed, "stream")
+
+
+def test_growing_json_is_shown_change_by_change(installed: Path) -> None:
+    program, libraries = build(installed, "partial")
+
+    def changes(text: str) -> tuple[int, list[str], str]:
+        done = subprocess.run(
+            [program],
+            input=text,
+            env={**os.environ, "LD_LIBRARY_PATH": libraries},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    text = 'Here: {"title": "Mill", "rows": [1, {"a": true,}]} Done.\n'
+    shown = [
+        "object",
+        "  title: string",
+        "  text Mill",
+        "  end",
+        "  rows: array",
+        "    0: number 1",
+        "    1: object",
+        "      a: true",
+        "repaired at byte 47: trailing_comma",
+        "    end",
+        "  end",
+        "end",
+    ]
+    assert changes(text) == (0, shown, "")
+    assert changes("nothing") == (1, [], "no JSON value in the text (at byte 7)\n")
 
 
 def test_the_example_streams_an_answer(serve: Serve, example: tuple[str, str]) -> None:
