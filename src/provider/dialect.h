@@ -81,7 +81,8 @@ struct mill__dialect {
   X(ollama_generate, "ollama-generate")                                                            \
   X(bedrock_converse, "bedrock-converse")                                                          \
   X(bedrock_invoke, "bedrock-invoke")                                                              \
-  X(events, "events")
+  X(events, "events")                                                                              \
+  X(json_document, "json")
 
 /* Those that only read what others carry. */
 #define MILL__INNER_DIALECTS(X) X(bedrock_model, "")

@@ -793,6 +793,20 @@ static const struct stream {
     {"events", "cut inside an event", DATA("x") "data: y\n",
      "- other0\n"
      "interrupted"},
+    {"json", "an object, whatever it holds",
+     " {\n \"error\": {\"message\": \"m\"},\n \"a\": [1, \"}\"]\n}\n",
+     "- other0\n"
+     "complete"},
+    {"json", "each element of an array", "[{\"a\":1}, 2, \"x\"]",
+     "- other0\n"
+     "- other0\n"
+     "- other0\n"
+     "complete"},
+    {"json", "cut inside the object", "{\"a\":{}", "interrupted"},
+    {"json", "cut inside the array", "[1,",
+     "- other0\n"
+     "interrupted"},
+    {"json", "nothing", "", "interrupted"},
 
 };
 
@@ -1118,6 +1132,7 @@ static void test_error_bodies(void) {
                    "0 1: m");
   check_error_body("gemini", "{\"candidates\":[]}", NULL);
   check_error_body("events", "{\"error\":{\"message\":\"m\"}}", NULL);
+  check_error_body("json", "{\"error\":{\"message\":\"m\"}}", NULL);
 }
 
 /* ---- recorded streams ------------------------------------------------------------------------ */
