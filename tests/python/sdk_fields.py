@@ -21,6 +21,12 @@ PACKAGE = Path(__file__).parents[2] / "python_pkg" / "millstream" / "compat"
 # Requests that are told back: their items are those of `input`, of which there are dozens.
 PLAIN = {("Response", "instructions"), ("ResponsePrompt", "variables")}
 
+
+def path_of(sdk: str) -> Path:
+    """The module that holds an SDK's table."""
+    return PACKAGE / f"_{sdk}_fields.py"
+
+
 HEAD = '''"""Objects of the {sdk} SDK and the names of their fields; `_lazy` says how they are read.
 
 Written by tests/python/sdk_fields.py from {sdk} {version}.
@@ -135,4 +141,4 @@ def tables() -> dict[str, str]:
 
 if __name__ == "__main__":
     for sdk, text in tables().items():
-        (PACKAGE / f"_{sdk}_fields.py").write_text(text)
+        path_of(sdk).write_text(text)

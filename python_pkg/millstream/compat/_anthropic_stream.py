@@ -193,13 +193,13 @@ class Accumulation:
         if delta.type in _DELTAS:
             told = self._grow(block, delta, *_DELTAS[delta.type])
         elif delta.type == "citations_delta" and block.type == "text":
-            block.citations = [*(block.citations or []), delta.citation]
+            block.put("citations", [*(block.citations or []), delta.citation])
             told = self._derived(
                 "CitationEvent",
                 type="citation", citation=delta.citation, snapshot=block.citations,
             )  # fmt: skip
         elif delta.type == "signature_delta" and block.type == "thinking":
-            block.signature = delta.signature
+            block.put("signature", delta.signature)
             told = self._derived("SignatureEvent", type="signature", signature=delta.signature)
         return [event] if told is None else [event, told]
 
@@ -225,16 +225,16 @@ class Accumulation:
     def _message_delta(self, event: Model, message: Model) -> list[Model]:
         delta, usage = event.delta, event.usage
         for name in ("stop_reason", "stop_sequence", "stop_details"):
-            setattr(message, name, getattr(delta, name))
+            message.put(name, getattr(delta, name))
         if delta.container is not None:
-            message.container = delta.container
+            message.put("container", delta.container)
         if message.usage is None or usage is None:
-            message.usage = usage or message.usage
+            message.put("usage", usage or message.usage)
             return [event]
-        message.usage.output_tokens = usage.output_tokens
+        message.usage.put("output_tokens", usage.output_tokens)
         for name in _COUNTS:  # totals; one that is missing has not changed
             if getattr(usage, name) is not None:
-                setattr(message.usage, name, getattr(usage, name))
+                message.usage.put(name, getattr(usage, name))
         return [event]
 
     def _message_stop(self, event: Model, message: Model) -> list[Model]:

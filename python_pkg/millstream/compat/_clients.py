@@ -142,7 +142,7 @@ class SyncClient(BaseClient):
             key = self.api_key() if callable(self.api_key) else self.api_key
             engine = self._start(ask, key, arguments)
             answer = HTTPResponse(engine.response)
-            if arguments.get("stream"):
+            if arguments.get("stream") and answer.status_code < 300:
                 return Stream(engine, ask.dialect, answer)
             return _whole([*engine.events()], ask.kind, answer)
         except millstream.Error as error:
@@ -177,7 +177,7 @@ class AsyncClient(BaseClient):
             key = self.api_key() if callable(self.api_key) else self.api_key
             engine = self._start(ask, await key if inspect.isawaitable(key) else key, arguments)
             answer = HTTPResponse(await engine.response)
-            if arguments.get("stream"):
+            if arguments.get("stream") and answer.status_code < 300:
                 return AsyncStream(engine, ask.dialect, answer)
             return _whole([event async for event in engine.events()], ask.kind, answer)
         except millstream.Error as error:

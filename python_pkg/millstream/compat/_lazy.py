@@ -6,6 +6,7 @@ lacks is None, as in the SDKs. What no table knows stays as it is in the JSON.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -66,6 +67,15 @@ class Model:
         own = (name for name in (*self._read(), *self.__dict__) if name not in known)
         return [name for name in dict.fromkeys([*self._fields, *own]) if not name.startswith("_")]
 
+    def _value(self, name: str) -> Any:
+        """The attribute; where a property has its name, what the answer says."""
+        return self.__dict__[name] if name in self.__dict__ else self.__getattr__(name)
+
+    def put(self, name: str, value: Any) -> None:
+        """Set an attribute, as if the answer had said so."""
+        self._read().setdefault(name, None)
+        self.__dict__[name] = value
+
     def _was_set(self, name: str) -> bool:
         key = self._fields[name][0] if name in self._fields else name
         return key in self._read() or self.__dict__.get(name) is not None
@@ -104,7 +114,7 @@ class Model:
         for name in names:
             if exclude_unset and not self._was_set(name):
                 continue
-            value = _dumped(getattr(self, name), inner)
+            value = _dumped(self._value(name), inner)
             if value is not None or not inner["exclude_none"]:
                 key = self._fields[name][0] if by_alias and name in self._fields else name
                 dumped[key] = value
@@ -143,7 +153,7 @@ class Model:
     @property
     def model_extra(self) -> Json:
         """What the answer has beside the fields that the SDK knows."""
-        return {name: getattr(self, name) for name in self._names() if name not in self._fields}
+        return {name: self._value(name) for name in self._names() if name not in self._fields}
 
     @property
     def model_fields_set(self) -> set[str]:
@@ -158,7 +168,7 @@ class Model:
         return isinstance(name, str) and name in self._names() and self._was_set(name)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return ((name, getattr(self, name)) for name in self._names())
+        return ((name, self._value(name)) for name in self._names())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Model):
@@ -269,7 +279,7 @@ class Kinds:
         return name, (key or name, wrap)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _ALL.__getitem__, (self._name,)
+        return _kinds_of, (self._name,)
 
 
 class Union:
@@ -301,6 +311,11 @@ class Union:
 
 
 _ALL: dict[str, Kinds] = {}
+
+
+def _kinds_of(sdk: str) -> Kinds:
+    importlib.import_module(f"millstream.compat.{sdk}")  # which makes them
+    return _ALL[sdk]
 
 
 def _again(kinds: Kinds, name: str, values: Json, more: Json) -> Model:

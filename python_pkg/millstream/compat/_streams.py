@@ -56,8 +56,8 @@ class _Reading:
         return item
 
     def fault(self, error: millstream.Error, last: Model | None) -> None:
-        told = self.told is None and last is not None and last.type in self.dialect.handed_over
-        if told and isinstance(error, millstream.ProviderError):
+        handed_over = getattr(last, "type", None) in self.dialect.handed_over
+        if handed_over and isinstance(error, millstream.ProviderError):
             return
         raise self.dialect.names.translate(error, self.head, self.told) from error
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import millstream
 
@@ -93,6 +93,8 @@ __all__ = [
     "UnprocessableEntityError",
     "omit",
 ]
+
+_SettingsT = TypeVar("_SettingsT", bound="_Settings")
 
 omit = NOT_GIVEN
 _URL = "https://api.anthropic.com"
@@ -209,6 +211,14 @@ class _Settings(BaseClient):
             default_query=default_query,
             engine=engine,
         )
+
+    def with_options(self: _SettingsT, **changed: Any) -> _SettingsT:
+        """A client with other settings; a key or token takes the place of the other."""
+        keys = changed.keys() & {"api_key", "auth_token"}
+        given = dict.fromkeys(("api_key", "auth_token")) if keys else {}
+        return super().with_options(**{**given, **changed})
+
+    copy = with_options
 
     def _headers(self) -> dict[str, Any]:
         return {"Authorization": self.auth_token and f"Bearer {self.auth_token}"}
