@@ -234,13 +234,12 @@ def test_the_message_helper_derives_the_sdks_events(serve: Serve, entry: dict[st
     try:
         theirs, final = helped(anthropic, server)
     except anthropic.APIError as error:
-        for way in (
-            lambda: helped(our_anthropic, server),
-            lambda: asyncio.run(helped_async(server)),
-        ):
-            with pytest.raises(our_anthropic.APIError) as caught:
-                way()
-            check_same_error(caught.value, error)
+        with pytest.raises(our_anthropic.APIError) as caught:
+            helped(our_anthropic, server)
+        check_same_error(caught.value, error)
+        with pytest.raises(our_anthropic.APIError) as caught:
+            asyncio.run(helped_async(server))
+        check_same_error(caught.value, error)
         return
     for ours, own_final in (helped(our_anthropic, server), asyncio.run(helped_async(server))):
         assert [event.type for event, _ in ours] == [event.type for event, _ in theirs]
@@ -406,8 +405,8 @@ def test_a_status_raises_both_errors(serve: Serve, format: str, status: int, str
         asyncio.run(raised_async(OURS[format], server, format, stream=stream)),
     ):
         check_same_error(ours, theirs)
-        assert isinstance(ours, STATUSES[status])
-        assert isinstance(ours.__cause__, STATUSES[status])
+        assert STATUSES[status] in type(ours).__mro__
+        assert STATUSES[status] in type(ours.__cause__).__mro__
         assert ours.status_code == theirs.status_code == ours.response.status_code == status
         assert ours.request_id is not None
         assert ours.response.headers["X-Own"] == theirs.response.headers["X-Own"] == "o"
@@ -452,15 +451,11 @@ def test_an_error_inside_a_message_comes_after_its_events(serve: Serve) -> None:
 
 @pytest.mark.parametrize("type", ["error", "response.failed"])
 def test_an_error_that_is_an_event_is_handed_out(serve: Serve, type: str) -> None:
-    failed = {"status": "failed", "error": {"code": "server_error", "message": "m"}, "output": []}
-    last = {
-        "error": {"code": "server_error", "message": "m"},
-        "response.failed": {"response": failed},
-    }
-    events = [
-        {"type": "response.created", "response": {"status": "in_progress", "output": []}},
-        {"type": type, **(last[type] if type == "response.failed" else last["error"])},
-    ]
+    error = {"code": "server_error", "message": "m"}
+    response = {"status": "failed", "error": error, "output": []}
+    last: dict[str, Any] = {"response": response} if type == "response.failed" else error
+    begun = {"status": "in_progress", "output": []}
+    events = [{"type": "response.created", "response": begun}, {"type": type, **last}]
     body = b"".join(b"event: %s\n" % str(each["type"]).encode() + event(each) for each in events)
     server = serve(mock.Replay(body))
     theirs = streamed(openai, server, RESPONSES)
@@ -481,7 +476,8 @@ def test_a_connection_that_breaks_raises_behind_what_came(serve: Serve, format: 
         assert theirs.error is not None  # httpx's own in places
         assert isinstance(ours.error, OURS[format].APIConnectionError)
         assert isinstance(ours.error, millstream.StreamInterrupted)
-        assert ours.error.__cause__.message is not None  # the partial Message
+        cause: Any = ours.error.__cause__
+        assert cause.message is not None  # the partial Message
 
 
 @pytest.mark.parametrize("format", QUESTION)
@@ -650,7 +646,12 @@ def test_nothing_is_parsed_before_an_attribute_is_touched(
 ) -> None:
     parsed: list[object] = []
     loads = json.loads
-    monkeypatch.setattr(json, "loads", lambda text, **more: parsed.append(text) or loads(text))
+
+    def counted(text: Any, **more: Any) -> Any:
+        parsed.append(text)
+        return loads(text, **more)
+
+    monkeypatch.setattr(json, "loads", counted)
     told = streamed(our_openai, serve(mock.Replay(chat("x") + chat("y", "stop") + DONE)), CHAT)
     assert len(told.items) == 2
     assert parsed == []
@@ -660,7 +661,7 @@ def test_nothing_is_parsed_before_an_attribute_is_touched(
 
 
 def test_what_an_object_can_do(serve: Serve) -> None:
-    more = {"x_more": {"a": 1}, "usage": None}
+    more: dict[str, Any] = {"x_more": {"a": 1}, "usage": None}
     body = chat("x", **more)
     chunk, same = chunk_of(serve, body), chunk_of(serve, body)
     other = chunk_of(serve, chat("y"))
@@ -715,15 +716,15 @@ def test_a_time_is_a_datetime(serve: Serve) -> None:
 
 def test_what_is_not_offered_says_so() -> None:
     client = our_openai.OpenAI(api_key="k")
-    for name, use in {
-        "embeddings": lambda: client.embeddings,
-        "beta": lambda: client.beta,
-        "with_raw_response": lambda: client.chat.completions.with_raw_response,
-        "files": lambda: our_openai.AsyncOpenAI(api_key="k").files,
-        "batches": lambda: our_anthropic.Anthropic(api_key="k").messages.batches,
-    }.items():
+    for where, name in (
+        (client, "embeddings"),
+        (client, "beta"),
+        (client.chat.completions, "with_raw_response"),
+        (our_openai.AsyncOpenAI(api_key="k"), "files"),
+        (our_anthropic.Anthropic(api_key="k").messages, "batches"),
+    ):
         with pytest.raises(AttributeError, match=f"has no '{name}'.*client.millstream.request"):
-            use()
+            getattr(where, name)
     with pytest.raises(TypeError, match=r"http_client: .*proxy"):
         our_openai.OpenAI(api_key="k", http_client=object())
     with pytest.raises(TypeError, match="output_format"):
