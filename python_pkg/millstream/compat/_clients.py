@@ -6,7 +6,6 @@ one with a timeout or headers of its own has its own.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
@@ -53,7 +52,6 @@ class BaseClient:
     _offers: ClassVar[str]
     _own: ClassVar[tuple[str, ...]]
     """Arguments beside those of this class, kept as attributes."""
-    _kind: ClassVar[Any]
 
     def __init__(
         self,
@@ -98,13 +96,17 @@ class BaseClient:
     def __getattr__(self, name: str) -> Any:
         raise not_offered(self, name, self._offers)
 
+    def _kind(self) -> Any:
+        """The engine's class of client."""
+        raise NotImplementedError
+
     def _headers(self) -> Json:
         """Of every request, beside the key."""
         return {}
 
     def _made(self, key: str | None, headers: Mapping[str, Any], timeout: Any) -> Any:
         """An engine's client with these."""
-        return self._kind(
+        return self._kind()(
             self._provider,
             base_url=self.base_url,
             api_key=key,
@@ -133,7 +135,8 @@ class BaseClient:
 class SyncClient(BaseClient):
     """A client that waits."""
 
-    _kind = millstream.Client
+    def _kind(self) -> Any:
+        return millstream.Client
 
     def ask(self, ask: Ask, arguments: Mapping[str, Any]) -> Any:
         """A Stream, or the object of a plain answer."""
@@ -168,14 +171,15 @@ class SyncClient(BaseClient):
 class AsyncClient(BaseClient):
     """A client for event loops."""
 
-    _kind = millstream.AsyncClient
+    def _kind(self) -> Any:
+        return millstream.AsyncClient  # imports asyncio, which others need not pay for
 
     async def ask(self, ask: Ask, arguments: Mapping[str, Any]) -> Any:
         """An AsyncStream, or the object of a plain answer."""
         engine: millstream.AsyncStream | None = None
         try:
             key = self.api_key() if callable(self.api_key) else self.api_key
-            engine = self._start(ask, await key if inspect.isawaitable(key) else key, arguments)
+            engine = self._start(ask, await key if hasattr(key, "__await__") else key, arguments)
             answer = HTTPResponse(await engine.response)
             if arguments.get("stream") and answer.status_code < 300:
                 return AsyncStream(engine, ask.dialect, answer)
