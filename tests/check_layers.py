@@ -14,6 +14,7 @@ LAYERS = ["src/base", "src/parse", "src/provider", "src/net", "src"]
 RESERVED = {
     r"#include <curl/": ["src/net/engine.c", "src/net/http.c"],
     r"#include <yajl/": ["src/parse/json.c"],
+    r"#include <zlib": ["src/net/inflate.c"],
     r"#include <sys/epoll\.h>": ["src/net/loop_epoll.c"],
     r"#include <Python\.h>": ["python_pkg/ext"],
     r"Py_BEGIN_ALLOW_THREADS|PyEval_SaveThread": ["python_pkg/ext/wait.c"],

@@ -206,8 +206,6 @@ static void set_request(struct options *options, const mill_request *set,
   }
   if (strcmp(method, "GET") != 0 || body)
     SET(options, CURLOPT_CUSTOMREQUEST, method);
-  if (set->compression)
-    SET(options, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
 }
 
 static void set_way(struct options *options, const mill_request *set, bool foreign) {
@@ -233,13 +231,6 @@ static void set_way(struct options *options, const mill_request *set, bool forei
     SET(options, CURLOPT_SSLCERT, set->cert_file);
   if (set->key_file && !foreign)
     SET(options, CURLOPT_SSLKEY, set->key_file);
-}
-
-static bool has_header(const mill_request *set, const char *name) {
-  for (size_t i = 0; i < set->n_headers; i++)
-    if (!strcasecmp(set->headers[i].name, name))
-      return true;
-  return false;
 }
 
 static bool append_line(struct curl_slist **list, const char *line) {
@@ -271,10 +262,10 @@ static bool add_source_headers(struct curl_slist **list, const mill_stream *stre
   if (ok && id.len)
     ok = add_header(list, LAST_EVENT_ID, id.ptr);
   mill__buf_fini(&id);
-  if (ok && !has_header(set, "Cache-Control"))
+  if (ok && !mill__request_has_header(set, "Cache-Control"))
     ok = add_header(list, "Cache-Control", "no-cache"); /* Fetch, of the mode "no-store" */
   /* Nobody but the caller knows what the body is; libcurl would take it for a form's. */
-  if (ok && has_body && !has_header(set, "Content-Type"))
+  if (ok && has_body && !mill__request_has_header(set, "Content-Type"))
     ok = append_line(list, "Content-Type:");
   return ok;
 }
@@ -291,13 +282,15 @@ static bool make_headers(mill_stream *stream) {
   struct curl_slist *list = NULL;
   /* "Expect:" without a value takes libcurl's own 100-continue away, which stalls large bodies. */
   bool ok = append_line(&list, "Expect:");
-  if (ok && !has_header(set, "Accept"))
+  if (ok && !mill__request_has_header(set, "Accept"))
     ok = add_header(&list, "Accept", stream->request.dialect->content_types[0]);
-  if (ok && !has_header(set, "User-Agent"))
+  if (ok && !mill__request_has_header(set, "User-Agent"))
     ok = add_header(&list, "User-Agent", "millstream/" MILL_VERSION);
+  if (ok && set->compression && !mill__request_has_header(set, MILL__ACCEPT_ENCODING))
+    ok = add_header(&list, MILL__ACCEPT_ENCODING, "gzip, deflate");
   if (ok && set->events)
     ok = add_source_headers(&list, stream);
-  else if (ok && set->body && !has_header(set, "Content-Type"))
+  else if (ok && set->body && !mill__request_has_header(set, "Content-Type"))
     ok = add_header(&list, "Content-Type", "application/json");
   for (size_t i = 0; ok && i < set->n_headers; i++)
     if (is_sent(stream, set->headers[i].name))
@@ -708,14 +701,10 @@ static void outcome_of_break(mill_stream *stream, CURLcode code, mill_error *err
                          : "the server closed it");
 }
 
-/*
- * An event source may end anywhere, and an event that is not whole is none. But libcurl does not tell
- * that a compressed body was cut: one that ends inside an event was.
- */
-static void outcome_of_source(mill_stream *stream, int result, mill_error *error) {
-  mill_slice encoding = mill__response_field(head_of(stream), "Content-Encoding");
-  if (result == MILL_E_INTERRUPTED && encoding.len)
-    mill__error_set(error, result, "the compressed answer ended inside an event");
+/* HTTP says that the body is whole, and what is packed in it says that it is not. */
+static bool is_cut(const mill_stream *stream) {
+  const struct mill__inflate *inflater = stream->transfer.inflater;
+  return inflater && !mill__inflate_is_whole(inflater);
 }
 
 static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *error) {
@@ -725,19 +714,20 @@ static void outcome_of_stream(mill_stream *stream, CURLcode code, mill_error *er
     set_provider_error(stream, error, MILL_E_PROVIDER, said->status, said);
     return;
   }
-  if (mill__decoder_complete(decoder) && code != CURLE_BAD_CONTENT_ENCODING)
+  if (mill__decoder_complete(decoder))
     return;
   if (code) {
     outcome_of_break(stream, code, error);
     return;
   }
   int result = mill__decoder_finish(decoder);
-  if (stream->request.set.events) {
-    outcome_of_source(stream, result, error);
-    return;
-  }
+  if (stream->request.set.events)
+    result = MILL_OK; /* it may end anywhere, and an event that is not whole is none */
   if (result == MILL_E_PROVIDER)
     set_provider_error(stream, error, result, said->status, said);
+  else if (is_cut(stream))
+    mill__error_set(error, MILL_E_INTERRUPTED,
+                    "the compressed answer ended before the end of what was compressed");
   else if (result == MILL_E_INTERRUPTED)
     mill__error_set(error, result,
                     stream->transfer.queued

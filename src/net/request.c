@@ -270,3 +270,14 @@ void mill__request_fini(struct mill__request *request) {
   mill__free_secret(request->block, request->block_size);
   *request = (struct mill__request){.block = NULL};
 }
+
+bool mill__request_has_header(const mill_request *set, const char *name) {
+  for (size_t i = 0; i < set->n_headers; i++)
+    if (!strcasecmp(set->headers[i].name, name))
+      return true;
+  return false;
+}
+
+bool mill__request_asks_compressed(const mill_request *set) {
+  return set->compression || mill__request_has_header(set, MILL__ACCEPT_ENCODING);
+}

@@ -8,6 +8,8 @@
 
 #include "provider/dialect.h"
 
+#define MILL__ACCEPT_ENCODING "Accept-Encoding"
+
 struct mill__request {
   mill_request set; /* the caller's fields, pointing into `block` */
   const struct mill__dialect *dialect;
@@ -20,6 +22,10 @@ struct mill__request {
 int mill__request_init(struct mill__request *request, const mill_request *from,
                        const char **ret_why);
 void mill__request_fini(struct mill__request *request);
+/* Whether the caller gave a header of this name. */
+bool mill__request_has_header(const mill_request *set, const char *name);
+/* Whether a compressed answer is asked for, by `compression` or by the caller's own header. */
+bool mill__request_asks_compressed(const mill_request *set);
 /*
  * The name that a request by `set`, but to `url`, makes libcurl look up; NULL in `ret_key` where
  * none is needed. The caller frees it.

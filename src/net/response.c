@@ -126,19 +126,25 @@ int mill__response_line(struct mill__response *response, const char *line, size_
   return MILL_OK;
 }
 
-mill_slice mill__response_field(const struct mill__response *response, const char *name) {
-  const char *at = response->headers.ptr;
-  const char *end = at ? at + response->headers.len : NULL;
-  while (at && at < end) {
-    const char *newline = memchr(at, '\n', (size_t)(end - at));
-    const char *next = newline ? newline + 1 : end;
-    mill_slice key, value;
-    if (split_field((mill_slice){at, (size_t)(next - at)}, &key, &value) &&
-        mill__slice_equals_nocase(key, name))
-      return value;
-    at = next;
+/* The next field of this name from `*at` on, which moves behind it; false: there is none. */
+static bool next_field(const struct mill__response *response, const char *name, size_t *at,
+                       mill_slice *ret_value) {
+  while (*at < response->headers.len) {
+    const char *line = response->headers.ptr + *at;
+    size_t left = response->headers.len - *at;
+    const char *newline = memchr(line, '\n', left);
+    mill_slice key, field = {line, newline ? (size_t)(newline + 1 - line) : left};
+    *at += field.len;
+    if (split_field(field, &key, ret_value) && mill__slice_equals_nocase(key, name))
+      return true;
   }
-  return (mill_slice){"", 0};
+  return false;
+}
+
+mill_slice mill__response_field(const struct mill__response *response, const char *name) {
+  mill_slice value;
+  size_t at = 0;
+  return next_field(response, name, &at, &value) ? value : (mill_slice){"", 0};
 }
 
 mill_slice mill__response_media_type(const struct mill__response *response) {
@@ -147,4 +153,34 @@ mill_slice mill__response_media_type(const struct mill__response *response) {
   if (semicolon)
     value.len = (size_t)(semicolon - value.ptr);
   return trim(value);
+}
+
+static enum mill__coding coding_of(mill_slice token) {
+  if (!token.len || mill__slice_equals_nocase(token, "identity"))
+    return MILL__CODING_NONE;
+  if (mill__slice_equals_nocase(token, "gzip") || mill__slice_equals_nocase(token, "x-gzip"))
+    return MILL__CODING_GZIP;
+  return mill__slice_equals_nocase(token, "deflate") ? MILL__CODING_DEFLATE : MILL__CODING_UNKNOWN;
+}
+
+/* One behind the other is none that is known. */
+static enum mill__coding add_codings(enum mill__coding coding, mill_slice list) {
+  while (list.len) {
+    const char *comma = memchr(list.ptr, ',', list.len);
+    size_t len = comma ? (size_t)(comma - list.ptr) : list.len, next = len + (comma != NULL);
+    enum mill__coding more = coding_of(trim((mill_slice){list.ptr, len}));
+    if (coding && more)
+      return MILL__CODING_UNKNOWN;
+    coding = more ? more : coding;
+    list = (mill_slice){list.ptr + next, list.len - next};
+  }
+  return coding;
+}
+
+enum mill__coding mill__response_coding(const struct mill__response *response) {
+  enum mill__coding coding = MILL__CODING_NONE;
+  mill_slice value;
+  for (size_t at = 0; next_field(response, "Content-Encoding", &at, &value);)
+    coding = add_codings(coding, value);
+  return coding;
 }

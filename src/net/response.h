@@ -8,6 +8,7 @@
 #define MILL_NET_RESPONSE_H
 
 #include "base/buf.h"
+#include "net/inflate.h"
 
 #define MILL__RESPONSE_INFORMATIONAL 16 /* 1xx answers before the final one */
 
@@ -31,6 +32,8 @@ int mill__response_line(struct mill__response *response, const char *line, size_
 mill_slice mill__response_field(const struct mill__response *response, const char *name);
 /* The media type in Content-Type without its parameters; empty where none is given. */
 mill_slice mill__response_media_type(const struct mill__response *response);
+/* How the body is compressed: by all that Content-Encoding names, in one field or in several. */
+enum mill__coding mill__response_coding(const struct mill__response *response);
 bool mill__slice_equals_nocase(mill_slice slice, const char *text);
 
 #endif

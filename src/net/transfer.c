@@ -25,12 +25,15 @@ int mill__transfer_init(struct mill__transfer *transfer, const mill_request *set
 
 static void reset_attempt(struct mill__transfer *transfer) {
   mill__decoder_free(transfer->decoder);
+  mill__inflate_free(transfer->inflater);
   mill__response_free(transfer->head);
   mill__buf_fini(&transfer->body);
   mill__error_fini(&transfer->failure);
   transfer->decoder = NULL;
+  transfer->inflater = NULL;
   transfer->head = NULL;
-  transfer->skip = transfer->drained = 0;
+  transfer->block = (mill_slice){NULL, 0};
+  transfer->skip = transfer->inflated = transfer->drained = 0;
   transfer->suspended = transfer->fresh = false;
   transfer->attempt_ns = transfer->sent_ns = transfer->last_event_ns = -1;
   transfer->no_stream_ns = -1;
@@ -174,7 +177,9 @@ static void done(mill_stream *stream) {
   mill__timer_clear(&engine->timers, &transfer->timer);
   mill__list_remove(&transfer->link);
   mill__decoder_free(transfer->decoder);
+  mill__inflate_free(transfer->inflater);
   transfer->decoder = NULL;
+  transfer->inflater = NULL;
   mill__buf_fini(&transfer->body);
   mill__engine_transfer_done(engine, stream);
 }
@@ -557,18 +562,32 @@ static bool read_for_error(mill_stream *stream) {
   return true;
 }
 
+/* Begin to unpack a body, of whatever answer, as its head says. */
+static bool begin_inflating(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  enum mill__coding coding = mill__response_coding(transfer->head);
+  bool known = coding == MILL__CODING_GZIP || coding == MILL__CODING_DEFLATE;
+  bool asked = mill__request_asks_compressed(&stream->request.set);
+  if (known && asked)
+    return mill__inflate_new(coding, &transfer->inflater) == MILL_OK ||
+           stop_with(stream, MILL_E_NOMEM, "out of memory while the answer began");
+  if (!coding || !accepts(stream)) /* of an error's body there is at least what came */
+    return true;
+  return stop_with(stream, MILL_E_PROTOCOL,
+                   asked ? "the server sent a body in a Content-Encoding that is not read here: "
+                           "gzip and deflate are"
+                         : "the server sent a compressed body that was not asked for");
+}
+
 /* The head is whole: what follows is a stream to decode, or a body to read for an error. */
 static bool on_head(mill_stream *stream) {
   const struct mill__response *head = stream->transfer.head;
-  mill_slice encoding = mill__response_field(head, "Content-Encoding");
   if (is_source(stream) && mill__redirect_is(head->status))
     begin_drain(stream); /* nobody needs the body, but the connection is worth it */
+  if (!begin_inflating(stream))
+    return false;
   if (!accepts(stream))
     return read_for_error(stream);
-  if (encoding.len && !stream->request.set.compression &&
-      !mill__slice_equals_nocase(encoding, "identity"))
-    return stop_with(stream, MILL_E_PROTOCOL,
-                     "the server sent a compressed body that was not asked for");
   if (new_decoder(stream))
     return stop_with(stream, MILL_E_NOMEM, "out of memory while the answer began");
   publish_head(stream);
@@ -662,19 +681,14 @@ static void begin_drain(mill_stream *stream) {
   mill__timer_set(&stream->engine->timers, &transfer->timer, transfer->until_ns);
 }
 
-/* Its checksum comes after all that it holds. */
-static bool is_compressed(mill_stream *stream) {
-  const struct mill__response *response = atomic_load(&stream->response);
-  return response && mill__response_field(response, "Content-Encoding").len;
-}
-
 /* The terminator came: the consumer needs nothing more, but the connection is worth the rest. */
 static void on_terminator(mill_stream *stream) {
   mill_error error;
   mill__error_init(&error);
   mill__http_outcome(stream, 0, &error);
-  /* An error that may be retried waits for the end of the exchange, see attempt_over. */
-  if ((!error.code || stream->transfer.queued) && !is_compressed(stream))
+  /* An error that may be retried waits for the end of the exchange, see attempt_over; so does what
+   * was compressed: its checksum comes after all that it holds. */
+  if ((!error.code || stream->transfer.queued) && !stream->transfer.inflater)
     publish(stream, &error);
   mill__error_fini(&error);
   begin_drain(stream);
@@ -716,7 +730,7 @@ static enum mill__body_verdict decode(mill_stream *stream, const char *bytes, si
   if (result == MILL_OK && is_source(stream)) /* comments do not stop the parser */
     result = suspend_if_full(stream);
   if (result == MILL_AGAIN) {
-    /* libcurl hands the whole piece out again when the body goes on. */
+    /* The whole piece is handed out again when the body goes on. */
     transfer->skip = skip + consumed;
     return MILL__BODY_PAUSE;
   }
@@ -736,7 +750,7 @@ static enum mill__body_verdict decode(mill_stream *stream, const char *bytes, si
   return MILL__BODY_TAKEN;
 }
 
-enum mill__body_verdict mill__transfer_on_body(mill_stream *stream, const char *bytes, size_t len) {
+static enum mill__body_verdict take(mill_stream *stream, const char *bytes, size_t len) {
   struct mill__transfer *transfer = &stream->transfer;
   if (transfer->published || (transfer->state == MILL__TRANSFER_DRAINING && transfer->decoder &&
                               mill__decoder_terminated(transfer->decoder))) {
@@ -750,4 +764,39 @@ enum mill__body_verdict mill__transfer_on_body(mill_stream *stream, const char *
   if (mill__buf_append(&transfer->body, bytes, len < room ? len : room))
     return MILL__BODY_ABORT;
   return len > room ? MILL__BODY_ABORT : MILL__BODY_TAKEN;
+}
+
+static enum mill__body_verdict inflate_failed(mill_stream *stream, int code) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (code == MILL_E_NOMEM)
+    mill__error_set(&transfer->failure, code, "out of memory while the answer was unpacked");
+  else if (transfer->decoder) /* an error's status says more than its broken body */
+    mill__error_set(&transfer->failure, code, "the compressed answer is damaged (%s)",
+                    mill__inflate_why(transfer->inflater));
+  return MILL__BODY_ABORT;
+}
+
+enum mill__body_verdict mill__transfer_on_body(mill_stream *stream, const char *bytes, size_t len) {
+  struct mill__transfer *transfer = &stream->transfer;
+  if (!transfer->inflater)
+    return take(stream, bytes, len);
+  /* As `skip` of what is decoded: a block that was paused is handed out again as a whole. */
+  size_t skip = transfer->inflated < len ? transfer->inflated : len;
+  mill_slice rest = {bytes + skip, len - skip};
+  transfer->inflated -= skip;
+  for (;;) {
+    int result = MILL_OK;
+    if (!transfer->block.len)
+      result = mill__inflate_next(transfer->inflater, &rest, &transfer->block);
+    if (result)
+      return inflate_failed(stream, result);
+    if (!transfer->block.len)
+      return MILL__BODY_TAKEN;
+    enum mill__body_verdict verdict = take(stream, transfer->block.ptr, transfer->block.len);
+    if (verdict == MILL__BODY_PAUSE)
+      transfer->inflated = len - rest.len;
+    if (verdict != MILL__BODY_TAKEN)
+      return verdict;
+    transfer->block.len = 0;
+  }
 }

@@ -10,6 +10,7 @@
 #include "base/timer.h"
 #include "net/error.h"
 #include "net/http.h"
+#include "net/inflate.h"
 #include "net/resolve.h"
 #include "net/response.h"
 #include "net/source.h"
@@ -38,14 +39,17 @@ struct mill__transfer {
 
   /* of the attempt */
   struct mill__http http;
-  struct mill__response *head;   /* until it is published */
-  struct mill__decoder *decoder; /* NULL: the answer is not a stream of the format asked for */
-  struct mill__buf body;         /* of an answer that is not */
-  mill_error failure;            /* found while reading; ends the attempt */
-  size_t skip;                   /* bytes of the paused piece that were taken before the pause */
-  size_t drained;                /* bytes since the end was seen */
-  bool suspended;                /* the body is paused */
-  bool fresh;                    /* on a connection of its own, as a kept one was dead */
+  struct mill__response *head;    /* until it is published */
+  struct mill__decoder *decoder;  /* NULL: the answer is not a stream of the format asked for */
+  struct mill__buf body;          /* of an answer that is not */
+  mill_error failure;             /* found while reading; ends the attempt */
+  size_t skip;                    /* bytes of the paused piece that were taken before the pause */
+  struct mill__inflate *inflater; /* NULL: the body comes as it is */
+  mill_slice block;               /* what came out of it and was not taken, or not all of it */
+  size_t inflated;                /* bytes of the paused piece that are in it */
+  size_t drained;                 /* bytes since the end was seen */
+  bool suspended;                 /* the body is paused */
+  bool fresh;                     /* on a connection of its own, as a kept one was dead */
 
   /* of the whole */
   struct mill__source source; /* used where the stream is an event source */

@@ -140,8 +140,42 @@ static void test_informational(void) {
   mill__response_free(response);
 }
 
-static void test_content_length(void) {
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
+
+static void test_codings(void) {
+#define CODED(value) "Content-Encoding: " value "\r\n"
+  static const struct {
+    const char *fields;
+    enum mill__coding coding;
+  } cases[] = {
+      {"", MILL__CODING_NONE},
+      {CODED(""), MILL__CODING_NONE},
+      {CODED("identity"), MILL__CODING_NONE},
+      {CODED(" , Identity,"), MILL__CODING_NONE},
+      {CODED("gzip"), MILL__CODING_GZIP},
+      {CODED("X-GZip "), MILL__CODING_GZIP},
+      {CODED("identity, gzip"), MILL__CODING_GZIP},
+      {CODED("gzip ,identity"), MILL__CODING_GZIP},
+      {CODED("identity") "X: y\r\n" CODED("gzip"), MILL__CODING_GZIP},
+      {CODED("DEFLATE"), MILL__CODING_DEFLATE},
+      {CODED("br"), MILL__CODING_UNKNOWN},
+      {CODED("gzipp"), MILL__CODING_UNKNOWN},
+      {CODED("gzip;q=1"), MILL__CODING_UNKNOWN},
+      {CODED("gzip, gzip"), MILL__CODING_UNKNOWN},
+      {CODED("deflate") CODED("gzip"), MILL__CODING_UNKNOWN},
+      {"X-" CODED("gzip"), MILL__CODING_NONE},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct mill__response *response = new_response(HEADER_BYTES);
+    test_case("%s", cases[i].fields);
+    CHECK_INT(put_all(response, BYTES(OK_HEAD)), MILL_OK);
+    CHECK_INT(put_all(response, cases[i].fields, strlen(cases[i].fields)), MILL_OK);
+    CHECK_INT(mill__response_coding(response), cases[i].coding);
+    mill__response_free(response);
+  }
+}
+
+static void test_content_length(void) {
   static const char *const broken[] = {
       OK_HEAD "Content-Length: 1\r\nContent-Length: 2\r\n",
       OK_HEAD "Content-Length: 1\r\nX: y\r\ncontent-length : 2\r\n",
@@ -209,6 +243,7 @@ int main(void) {
   test_empty_response();
   test_status_lines();
   test_informational();
+  test_codings();
   test_content_length();
   test_nul();
   test_size_limit();

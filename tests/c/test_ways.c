@@ -324,29 +324,100 @@ static size_t put_gzip(unsigned char *out, const char *body, bool right) {
   return at;
 }
 
+struct zipped {
+  const char *head, *body; /* of the answer, the body before it is packed; NULL: WHOLE_BODY's */
+  bool wrong;              /* its checksum */
+  size_t missing;          /* bytes that are left out at its end */
+  const char *asked;       /* Accept-Encoding; NULL: the one that `compression` makes */
+};
+
 static enum server_then answer_gzip(const struct server_request *request, void *ctx) {
+  const struct zipped *zipped = ctx;
   unsigned char bytes[1024];
-  char head[256];
-  CHECK(strstr(request->head, "\r\nAccept-Encoding: gzip, deflate\r\n") != NULL);
-  size_t len = put_gzip(bytes, WHOLE_BODY, *(bool *)ctx);
-  snprintf(head, sizeof head, STREAM_HEAD "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
-           len);
-  server_send_text(request, head);
+  char line[64];
+  snprintf(line, sizeof line, "\r\nAccept-Encoding: %s\r\n",
+           zipped->asked ? zipped->asked : "gzip, deflate");
+  const char *asked = strcasestr(request->head, "\r\nAccept-Encoding:");
+  CHECK(asked && !strncasecmp(asked, line, strlen(line)));
+  CHECK(!strcasestr(asked + 1, "\r\nAccept-Encoding:"));
+  size_t len =
+      put_gzip(bytes, zipped->body ? zipped->body : WHOLE_BODY, !zipped->wrong) - zipped->missing;
+  server_send_text(request, zipped->head ? zipped->head : STREAM_HEAD);
+  snprintf(line, sizeof line, "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
+  server_send_text(request, line);
   server_send(request, (const char *)bytes, len);
   return SERVER_KEEP;
 }
 
-/* The checksum stands behind the terminator, and counts. */
+/* What comes of the answer: its text, and what its error says (NULL: anything). */
+static void check_gzip(const struct zipped *zipped, mill_request *request, int code,
+                       const char *text, const char *said) {
+  struct server *server = server_start(answer_gzip, (void *)(uintptr_t)zipped);
+  request->url = server_url(server);
+  mill_stream *stream = start_stream(engine, request);
+  struct outcome outcome = read_stream(stream);
+  CHECK_INT(outcome.code, code);
+  CHECK_BYTES(outcome.text, outcome.text_len, text, strlen(text));
+  if (said && !strstr(mill_stream_error(stream)->text, said))
+    CHECK_STR(mill_stream_error(stream)->text, said);
+  free(outcome.text);
+  mill_stream_free(stream);
+  server_stop(server);
+}
+
+#define GZIP_TRAILER_BYTES 8
+#define ZIPPED(...) (&(struct zipped){__VA_ARGS__})
+
+static mill_request asking(void) {
+  mill_request request;
+  mill_request_init(&request);
+  request.max_retries = 0;
+  request.compression = true;
+  return request;
+}
+
 static void test_gzip(void) {
-  for (int right = 0; right <= 1; right++) {
-    test_case("gzip, the checksum is %s", right ? "right" : "wrong");
-    bool is_right = right;
-    struct server *server = server_start(answer_gzip, &is_right);
-    mill_request request = request_to(server);
-    request.compression = true;
-    run(&request, right ? MILL_END : MILL_E_PROTOCOL);
-    server_stop(server);
+  mill_request request = asking();
+  test_case("%s", "gzip");
+  check_gzip(ZIPPED(.missing = 0), &request, MILL_END, "Hello, world", NULL);
+  test_case("%s", "gzip, a checksum behind the terminator is wrong, and counts");
+  check_gzip(ZIPPED(.wrong = true), &request, MILL_E_PROTOCOL, "Hello, world", "damaged");
+  test_case("%s", "gzip, the checksum behind the terminator is missing: all has come");
+  check_gzip(ZIPPED(.missing = 4), &request, MILL_END, "Hello, world", NULL);
+  test_case("%s", "gzip, cut inside the answer");
+  check_gzip(ZIPPED(.missing = 30), &request, MILL_E_INTERRUPTED, "Hello, world", "compressed");
+  test_case("%s", "gzip, the answer without a terminator is whole, and its packing is not");
+  check_gzip(ZIPPED(.body = TEXT_EVENT("a") FINISH_EVENT, .missing = GZIP_TRAILER_BYTES), &request,
+             MILL_E_INTERRUPTED, "a", "compressed");
+  test_case("%s", "gzip, the queue takes one event at a time");
+  request.limits.buffered_bytes = 1;
+  check_gzip(ZIPPED(.missing = 0), &request, MILL_END, "Hello, world", NULL);
+}
+
+static void test_gzip_by_the_callers_header(void) {
+  static const mill_header header = {"accept-encoding", "gzip;q=0.5"};
+  for (int compression = 0; compression <= 1; compression++) {
+    test_case("gzip by the caller's header, compression is %d", compression);
+    mill_request request = asking();
+    request.compression = compression;
+    request.headers = &header;
+    request.n_headers = 1;
+    check_gzip(ZIPPED(.asked = header.value), &request, MILL_END, "Hello, world", NULL);
   }
+}
+
+#define REFUSAL "HTTP/1.1 400 No\r\nContent-Type: application/json\r\n"
+
+/* An error's body is unpacked as far as it goes, and the status says the rest. */
+static void test_gzip_of_an_error(void) {
+  mill_request request = asking();
+  test_case("%s", "gzip of an error");
+  static const char body[] = "{\"error\":{\"message\":\"no such model\"}}";
+  check_gzip(ZIPPED(.head = REFUSAL, .body = body), &request, MILL_E_STATUS, "", "no such model");
+  check_gzip(ZIPPED(.head = REFUSAL, .body = body, .wrong = true), &request, MILL_E_STATUS, "",
+             "no such model");
+  check_gzip(ZIPPED(.head = REFUSAL, .body = body, .missing = 20), &request, MILL_E_STATUS, "",
+             "status 400");
 }
 
 /* ---- answers by their heads ------------------------------------------------------------------ */
@@ -360,6 +431,7 @@ static void check_answer(const char *answer, int code, const char *said) {
   test_case("%.300s", answer);
   struct server *server = server_start(answer_text, (void *)(uintptr_t)answer);
   mill_request request = request_to(server);
+  request.compression = strstr(answer, "Content-Encoding") != NULL;
   mill_stream *stream = run_request(engine, &request, code);
   if (said && !strstr(mill_stream_error(stream)->text, said))
     CHECK_STR(mill_stream_error(stream)->text, said);
@@ -371,6 +443,11 @@ static void check_answer(const char *answer, int code, const char *said) {
 
 static void test_answers(void) {
   check_answer(STREAM_HEAD "Content-Encoding: identity\r\n\r\n" WHOLE_BODY, MILL_END, NULL);
+  check_answer(STREAM_HEAD "Content-Encoding: br\r\n\r\n" WHOLE_BODY, MILL_E_PROTOCOL,
+               "Content-Encoding");
+  check_answer(STREAM_HEAD "Content-Encoding: gzip, gzip\r\n\r\n" WHOLE_BODY, MILL_E_PROTOCOL,
+               "Content-Encoding");
+  check_answer("HTTP/1.1 403 No\r\nContent-Encoding: br\r\n\r\n???", MILL_E_STATUS, "status 403");
   check_answer(STREAM_HEAD "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\ne\r\n" DONE_EVENT
                            "\r\n0\r\nX: 1\r\n\r\n",
                MILL_END, NULL);
@@ -426,6 +503,8 @@ int main(void) {
   test_refusing_socks();
   test_tls_files();
   test_gzip();
+  test_gzip_by_the_callers_header();
+  test_gzip_of_an_error();
   test_answers();
   test_long_answers();
   test_refused_option();

@@ -271,14 +271,87 @@ def test_interim_answers_are_passed_over(serve: Serve, listen: Listen) -> None:
     assert listener.losses == [None]
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_a_compressed_stream_that_was_asked_for(serve: Serve, listen: Listen, coding: str) -> None:
-    events = b"".join(b"data: %d\n\n" % n for n in range(1000))
-    packed = gzip.compress(events) if coding == "gzip" else zlib.compress(events)
-    server = serve([feed(packed, Content_Encoding=coding), NO_CONTENT])
+THOUSAND = b"".join(b"data: %d\n\n" % n for n in range(1000))
+PACKED = {
+    "gzip": ("gzip", gzip.compress(THOUSAND)),
+    "gzip in small files": ("x-gzip", b"".join(map(gzip.compress, THOUSAND.splitlines(True)))),
+    "deflate": ("deflate", zlib.compress(THOUSAND)),
+    "deflate without its header": ("deflate", zlib.compress(THOUSAND)[2:-4]),
+    "nothing in gzip": ("gzip", gzip.compress(b"")),
+    "nothing at all": ("gzip", b""),
+}
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+@pytest.mark.parametrize("form", PACKED)
+def test_a_compressed_stream_that_was_asked_for(
+    serve: Serve, listen: Listen, form: str, size: int | None
+) -> None:
+    coding, packed = PACKED[form]
+    length = size or max(1, len(packed))
+    parts = [packed[at : at + length] for at in range(0, len(packed), length)]
+    chunked = head(Content_Encoding=coding, Transfer_Encoding="chunked")
+    server = serve([mock.Raw(chunked + http_chunks(parts) + LAST_CHUNK), NO_CONTENT])
     listener = listen(server, client={"compression": True})
-    assert listener.rest() == [say(str(n)) for n in range(1000)]
-    assert coding in server.requests[0].headers["accept-encoding"]
+    assert listener.rest() == [say(str(n)) for n in range(0 if "nothing" in form else 1000)]
+    assert listener.losses == [None]
+    assert server.requests[0].headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("wbits", [31, 15, -15], ids=["gzip", "deflate", "bare"])
+def test_a_compressed_event_is_handed_out_when_its_last_byte_has_come(
+    serve: Serve, listen: Listen, wbits: int
+) -> None:
+    """The server flushes each event, and sends the next when the client has this one."""
+    packer = zlib.compressobj(wbits=wbits)
+    gates = [mock.Gate() for _ in range(20)]
+    parts: list[bytes | mock.Gate] = []
+    for n, gate in enumerate(gates):
+        parts += [packer.compress(b"data: %d\n\n" % n) + packer.flush(zlib.Z_SYNC_FLUSH), gate]
+    coding = "gzip" if wbits == 31 else "deflate"
+    server = serve([feed(*parts, packer.flush(), Content_Encoding=coding), NO_CONTENT])
+    listener = listen(server, client={"compression": True})
+    for n, gate in enumerate(gates):
+        assert listener.next() == say(str(n))
+        gate.open()
+    assert listener.rest() == []
+    assert listener.losses == [None]
+
+
+def test_a_compressed_stream_waits_for_its_consumer(serve: Serve, listen: Listen) -> None:
+    """A megabyte in a few packets, into a queue of a kilobyte: nothing is lost or twice."""
+    events = b"".join(b"id: %d\ndata: %b\n\n" % (n, b"x" * 1000) for n in range(1000))
+    server = serve([feed(gzip.compress(events), Content_Encoding="gzip"), NO_CONTENT])
+    limits = millstream.Limits(buffered_bytes=1000)
+    listener = listen(server, client={"compression": True, "limits": limits})
+    assert eventually(lambda: listener.client.metrics()["pauses"] > 0)
+    assert listener.rest() == [say("x" * 1000, str(n)) for n in range(1000)]
+    assert listener.losses == [None]
+
+
+def test_the_callers_own_accept_encoding(serve: Serve, listen: Listen) -> None:
+    """It asks as well, and is sent as it is."""
+    server = serve(feed(gzip.compress(EVENT), Content_Encoding="gzip"))
+    for compression in (False, True):
+        server.requests.clear()
+        listener = listen(
+            server,
+            headers={"accept-encoding": "br, gzip;q=0.5"},
+            client={"compression": compression},
+        )
+        assert listener.next() == say("x")
+        assert server.requests[0].headers["accept-encoding"] == "br, gzip;q=0.5"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "deflate, br"])
+def test_a_coding_that_is_not_read_here_never_gives_garbage(
+    serve: Serve, listen: Listen, coding: str
+) -> None:
+    server = serve([feed(EVENT, Content_Encoding=coding), NO_CONTENT])
+    listener = listen(server, client={"compression": True})
+    with pytest.raises(millstream.ProtocolError, match="Content-Encoding"):
+        listener.next()
+    ended_for_good(listener, server)
 
 
 def test_compression_that_was_not_asked_for_never_gives_garbage(
