@@ -12,6 +12,7 @@ import millstream
 from answers import LAST_CHUNK, chat, head, http_chunks
 from conftest import Listen, Serve
 from harness import AB, FINE_ANSWER, HEAD, Scene, patient, repeated
+from listener import NO_CONTENT, data_of
 from millstream import mock
 
 SHORT_S = 0.25
@@ -26,6 +27,33 @@ def test_fault_30_one_byte_at_a_time(scene: Scene, phase: str, clock: Any) -> No
     outcome = scene.meet(mock.Raw(slow), timeout=clocks, max_retries=3)
     outcome.is_error(millstream.Timeout, "ab", phase=phase)
     assert outcome.retries == 0
+
+
+def test_fault_30_an_event_source_reconnects(serve: Serve, listen: Listen) -> None:
+    """What is no event and no comment does not feed the clock, however often it comes."""
+    slow = mock.Raw(itertools.chain([head(), b"data: a\n\ndata: "], repeated([b"x", 0.02])))
+    server = serve([slow, mock.Raw([head(), b"data: b\n\n"]), NO_CONTENT])
+    listener = listen(server, client={"timeout": patient(idle=SHORT_S)})
+    assert [data_of(item) for item in listener.rest()] == ["a", "b"]
+    assert listener.losses == [millstream.Timeout, None]
+    [late] = [error for _, error in listener.states if error is not None]
+    assert isinstance(late, millstream.Timeout)
+    assert late.phase == "idle"
+
+
+@pytest.mark.parametrize("reconnect", [False, True])
+def test_fault_30_an_event_source_meets_its_total(
+    serve: Serve, listen: Listen, reconnect: bool
+) -> None:
+    """That clock is of the whole: another connection would be late as well."""
+    slow = mock.Raw(itertools.chain([head(), b"data: a\n\ndata: "], repeated([b"x", 0.02])))
+    clocks = patient(total=SHORT_S)
+    listener = listen(serve(slow), reconnect=reconnect, client={"timeout": clocks})
+    assert data_of(listener.take(1)[0]) == "a"
+    with pytest.raises(millstream.Timeout) as caught:
+        listener.next()
+    assert caught.value.phase == "total"
+    assert listener.next() is None
 
 
 def test_fault_31_silence_after_the_first_token(scene: Scene) -> None:

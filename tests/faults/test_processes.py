@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from answers import eventually
+from answers import eventually, head
 from conftest import Serve
 from harness import preloaded
 from millstream import mock
@@ -412,6 +412,62 @@ def test_fault_45_a_child_may_drop_async_streams_that_were_waited_for(
     assert process.line() == "waiting"
     gate.open()
     assert process.end() == (0, f"0\n{TEXT} end", "")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_fault_45_event_sources(run: Run, serve: Serve, kind: str) -> None:
+    """The child's inherited one is dead, its own works; the parent's goes on, reconnecting too."""
+    gate = mock.Gate()
+
+    def answers(request: mock.Request) -> mock.Raw:
+        last = request.headers.get("last-event-id")
+        if request.path.endswith("/child"):
+            return mock.Raw([head(), b"data: own\n\n"])
+        rest = b"id: 2\ndata: again\n\n" if last else b"id: 1\ndata: first\n\n"
+        return mock.Raw([head(), rest, gate])
+
+    process = run(
+        serve(answers),
+        ASYNC
+        + dedent(f"""
+        sync = {kind == "sync"!r}
+        states = []
+
+        async def anext_of(stream):
+            return await anext(stream)
+
+        loop = asyncio.new_event_loop()
+
+        def take(stream):
+            event = next(stream) if sync else loop.run_until_complete(anext_of(stream))
+            return event.data
+
+        def open_at(path):
+            one = client if sync else millstream.AsyncClient(base_url=sys.argv[1], api_key="k")
+            return one.events(sys.argv[1] + path, initial_retry=0, on_state=lambda state, error:
+                              states.append((state, type(error).__name__)))
+
+        stream = open_at("/parent")
+        say(take(stream))
+        child = os.fork()
+        if not child:
+            loop = asyncio.new_event_loop()
+            say(*[name_of(f) for f in (lambda: take(stream), lambda: stream.restart())])
+            say(take(open_at("/child")))
+            sys.stdout.flush()
+            os._exit(0)
+        say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        say(take(stream), states)
+        stream.cancel()
+        """),
+    )
+    assert process.line() == "first"
+    assert process.line().startswith("ForkedError ")
+    assert [process.line() for _ in range(2)] == ["own", "0"]
+    gate.open()
+    states = [("open", "NoneType"), ("connecting", "NoneType"), ("open", "NoneType")]
+    code, out, err = process.end()
+    assert (code, out, err) == (0, f"again {states}", "")
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 import millstream
-from answers import GIVE_UP_S
-from conftest import Serve
+from answers import GIVE_UP_S, head
+from conftest import Listen, Serve
 from harness import FINE_ANSWER, Scene, patient, preloaded
+from listener import data_of
 from millstream import mock
 
 # While a hundred streams wait for the name, another one is answered; then all are cancelled.
@@ -106,3 +107,20 @@ def test_fault_35_an_ipv6_black_hole(scene: Scene) -> None:
         assert server.connections.opened == 1
         alone = scene.read(scene.ask(f"http://[::1]:{port}/v1", timeout=patient(connect=0.25)))
         alone.is_error(millstream.Timeout, phase="connect")
+
+
+def test_fault_35_an_event_source_connects_by_ipv4(serve: Serve, listen: Listen) -> None:
+    """Each of its connections; and where there is no other way, each is a Timeout."""
+    with black_hole() as port:
+        server = serve(mock.Raw([head(), b"data: x\n\n"]), port=port)
+        clocks = patient(connect=5)
+        listener = listen(f"http://localhost:{port}/events", client={"timeout": clocks})
+        assert [data_of(item) for item in listener.take(3)] == ["x"] * 3
+        assert listener.losses == [None] * 2
+        assert server.connections.opened >= 3
+        clocks = patient(connect=0.25)
+        alone = listen(f"http://[::1]:{port}/events", client={"timeout": clocks})
+        alone.waits_for_state("connecting")
+        late = alone.states[0][1]
+        assert isinstance(late, millstream.Timeout)
+        assert late.phase == "connect"

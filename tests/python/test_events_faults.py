@@ -159,6 +159,10 @@ def test_a_compressed_error_is_read(serve: Serve, listen: Listen) -> None:
     assert caught.value.body == b"no such feed"
 
 
+# What a server sends at once that speaks nothing but HTTP/2, as it ends the connection.
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+GOAWAY = b"\0\0\x08\7\0\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\1"
+
 # These no other connection would cure: name -> the answer, and what is raised.
 DEADLY: dict[str, tuple[Any, type[millstream.Error]]] = {
     "60,000 headers": (
@@ -174,6 +178,7 @@ DEADLY: dict[str, tuple[Any, type[millstream.Error]]] = {
         millstream.ProtocolError,
     ),
     "NUL in a header": (mock.Raw(head(X="a\0b") + EVENT), millstream.ProtocolError),
+    "HTTP/2 alone": (mock.Raw(SETTINGS + GOAWAY), millstream.ProtocolError),
     "no HTTP": (mock.Raw(b"SSH-2.0-x\r\n\r\n"), millstream.ProtocolError),
     "two lengths": (
         mock.Raw(head(Content_Length="9\r\nContent-Length: 10") + EVENT + b"\n"),
