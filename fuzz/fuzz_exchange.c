@@ -6,6 +6,9 @@
  * The consumer is told the same either way: chunks first, then one end. What the engine sends is the
  * same too, and nothing secret goes to another host. No memory, descriptor or transfer is left.
  *
+ * A body that begins with GS (0x1D) is packed by the server, by what its head says and else as gzip, so
+ * that the fuzzer need not find checksums; one that ends with GS too is cut short.
+ *
  * Nothing here waits for time: after each piece the engine goes on until it has nothing to do.
  * Bits: 2 an event source, 4 compression is asked for, the other five choose the format.
  */
@@ -18,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/clock.h"
 #include "net/engine.h"
@@ -27,6 +31,8 @@
 #define BIT_SOURCE 2u
 #define BIT_COMPRESSION 4u
 #define SEPARATOR '\x1E'
+#define PACKED '\x1D'
+#define CUT_BYTES 12 /* of the checksum, the length, and what ends the last block */
 #define REQUEST_BYTES 65536
 #define SOON_MS 100 /* libcurl's timers for what goes on are shorter, the engine's clocks longer */
 #define WIDE_BYTES 65536
@@ -288,6 +294,43 @@ static void send_answer(struct exchange *exchange, const char *bytes, size_t len
   }
 }
 
+/* Behind the blank line that ends a head; `len`: there is none. */
+static size_t head_bytes(const char *bytes, size_t len) {
+  for (size_t i = 0; i + 1 < len; i++)
+    if (bytes[i] == '\n' && (bytes[i + 1] == '\n' || (bytes[i + 1] == '\r' && i + 2 < len)))
+      return i + (bytes[i + 1] == '\n' ? 2 : 3);
+  return len;
+}
+
+/* Append it packed, flushed in the middle. */
+static void append_packed(struct fuzz_bytes *to, int window_bits, const char *bytes, size_t len) {
+  z_stream zlib = {0};
+  unsigned char out[1024];
+  require(deflateInit2(&zlib, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  for (int half = 0; half < 2; half++) {
+    zlib.next_in = (Bytef *)(uintptr_t)(half ? bytes + len / 2 : bytes);
+    zlib.avail_in = (unsigned)(half ? len - len / 2 : len / 2);
+    do {
+      zlib.next_out = out;
+      zlib.avail_out = sizeof out;
+      deflate(&zlib, half ? Z_FINISH : Z_SYNC_FLUSH);
+      fuzz_append(to, out, sizeof out - zlib.avail_out);
+    } while (zlib.avail_out == 0);
+  }
+  deflateEnd(&zlib);
+}
+
+static void send_packed(struct exchange *exchange, const char *bytes, size_t len, size_t head) {
+  struct fuzz_bytes answer = {0};
+  const bool is_cut = len > head + 1 && bytes[len - 1] == PACKED;
+  const bool is_deflate = memmem(bytes, head, "deflate", 7) != NULL;
+  fuzz_append(&answer, bytes, head);
+  append_packed(&answer, is_deflate ? MAX_WBITS : MAX_WBITS + 16, bytes + head + 1,
+                len - head - 1 - is_cut);
+  send_answer(exchange, answer.ptr, answer.len - (is_cut ? CUT_BYTES : 0));
+  free(answer.ptr);
+}
+
 /* The next of the script; behind its end one that ends an event source for good. */
 static void answer(struct exchange *exchange) {
   static const char last[] = "HTTP/1.1 204 No Content\r\n\r\n";
@@ -300,7 +343,11 @@ static void answer(struct exchange *exchange) {
   const char *separator = memchr(bytes, SEPARATOR, left);
   size_t len = separator ? (size_t)(separator - bytes) : left;
   exchange->at += len + (separator != NULL);
-  send_answer(exchange, bytes, len);
+  size_t head = head_bytes(bytes, len);
+  if (head < len && bytes[head] == PACKED)
+    send_packed(exchange, bytes, len, head);
+  else
+    send_answer(exchange, bytes, len);
 }
 
 static void serve(struct exchange *exchange) {
@@ -317,14 +364,6 @@ static void serve(struct exchange *exchange) {
 }
 
 /* ---- what is left out ------------------------------------------------------------------------- */
-
-/* Behind the blank line that ends a head; `len`: there is none. */
-static size_t head_bytes(const char *bytes, size_t len) {
-  for (size_t i = 0; i + 1 < len; i++)
-    if (bytes[i] == '\n' && (bytes[i + 1] == '\n' || (bytes[i + 1] == '\r' && i + 2 < len)))
-      return i + (bytes[i + 1] == '\n' ? 2 : 3);
-  return len;
-}
 
 /*
  * Old versions of libcurl read a head with a NUL byte in another way when it is cut elsewhere. What

@@ -297,7 +297,6 @@ class Held:
         assert eventually(lambda: not self.since(but_over=True)), self.since(but_over=True)
 
     def nothing_at_all_is_left(self) -> None:
-        gc.collect()
         assert eventually(lambda: not self.since(but_over=False)), self.since(but_over=False)
 
 
