@@ -83,6 +83,7 @@ typedef struct {
   PyObject *event;    /* the Event that several chunks share, by its number; may be NULL */
   uint64_t event_number;
   PyThread_type_lock wait_lock; /* one thread waits on the stream at a time */
+  const void *loop;             /* the Waiter that reports it, of the loop where a task waits */
   atomic_bool closed;           /* an end by close() raises nothing */
 } StreamObject;
 

@@ -2,7 +2,8 @@
  * Waiter: the streams that an event loop waits for, behind one descriptor that the loop polls.
  *
  * A stream is armed only while a task of the loop waits for it and so holds a reference to it; the
- * tag that the core keeps is the borrowed StreamObject.
+ * tag that the core keeps is the borrowed StreamObject. It is reported to one loop: from the first
+ * arm() of a wait to its disarm() no other gets it, or the first would never wake.
  */
 #include "core.h"
 
@@ -53,11 +54,22 @@ static PyObject *waiter_arm(PyObject *self, PyObject *args) {
   StreamObject *stream = as_stream(self, object);
   if (!stream)
     return NULL;
-  int result;
+  int result = MILL_END;
+  bool is_mine;
   Py_BEGIN_CRITICAL_SECTION(stream);
-  result = mill_waiter_arm(((WaiterObject *)self)->waiter, stream->stream,
-                           response ? MILL_WAIT_RESPONSE : MILL_WAIT_CHUNK, stream);
+  is_mine = !stream->loop || stream->loop == self;
+  if (is_mine) {
+    stream->loop = self;
+    result = mill_waiter_arm(((WaiterObject *)self)->waiter, stream->stream,
+                             response ? MILL_WAIT_RESPONSE : MILL_WAIT_CHUNK, stream);
+  }
   Py_END_CRITICAL_SECTION();
+  if (!is_mine) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "another event loop waits for this stream: read a stream in one loop, and hand "
+                    "its chunks on from there (asyncio.Queue, loop.call_soon_threadsafe)");
+    return NULL;
+  }
   return PyBool_FromLong(result == MILL_OK);
 }
 
@@ -65,7 +77,12 @@ static PyObject *waiter_disarm(PyObject *self, PyObject *object) {
   StreamObject *stream = as_stream(self, object);
   if (!stream)
     return NULL;
-  mill_waiter_disarm(((WaiterObject *)self)->waiter, stream->stream);
+  Py_BEGIN_CRITICAL_SECTION(stream);
+  if (stream->loop == self) {
+    mill_waiter_disarm(((WaiterObject *)self)->waiter, stream->stream);
+    stream->loop = NULL;
+  }
+  Py_END_CRITICAL_SECTION();
   Py_RETURN_NONE;
 }
 
@@ -83,7 +100,8 @@ static PyMethodDef waiter_methods[] = {
     {"arm", waiter_arm, METH_VARARGS,
      "arm($self, stream, response, /)\n--\n\n"
      "Report the stream once, when it has something to take (or its response's head is there).\n"
-     "False where that is so already: then nothing is armed."},
+     "False where that is so already: then nothing is armed. RuntimeError where another Waiter\n"
+     "reports it: until that disarms it, it is that one's."},
     {"disarm", waiter_disarm, METH_O,
      "disarm($self, stream, /)\n--\n\nDo not report the stream any more."},
     {"take", waiter_take, METH_NOARGS,

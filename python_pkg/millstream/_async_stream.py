@@ -43,6 +43,8 @@ class _Async(_core.BaseStream):
         while (item := poll()) is NotImplemented:
             try:
                 await _hub.current().wait(self, head)
+            except Exception:  # no wait was possible here: it may be elsewhere
+                raise
             except BaseException:  # the task was cancelled
                 self.cancel()
                 raise

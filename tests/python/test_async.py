@@ -188,6 +188,33 @@ def test_two_tasks_share_a_stream(serve: Serve) -> None:
     run(main)
 
 
+def test_another_loop_cannot_wait_for_the_same_stream(serve: Serve) -> None:
+    """The loop that waits would not wake again: the other is told, and the stream goes on."""
+    gate = mock.Gate()
+    server = serve(mock.Answer([gate, "One", " two"]))
+
+    async def main() -> None:
+        stream = ask(server)
+        assert (await anext(stream)).type == "other"
+        waiting = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+
+        async def wait_here() -> None:
+            with pytest.raises(RuntimeError, match="read a stream in one loop"):
+                await anext(stream)
+            with pytest.raises(RuntimeError, match="read a stream in one loop"):
+                await asyncio.gather(stream.result(), anext(stream))
+
+        await asyncio.to_thread(run, wait_here)
+        assert not waiting.done()
+        gate.open()
+        assert (await waiting).text == "One"
+        message = await asyncio.to_thread(run, stream.result)  # nobody waits for it here any more
+        assert message.text == "One two"
+
+    run(main)
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
