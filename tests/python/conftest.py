@@ -103,7 +103,7 @@ def listen(request: pytest.FixtureRequest) -> Iterator[Listen]:
         return listeners[-1]
 
     yield start
-    while listeners:  # and let go: what a client holds is counted elsewhere
+    while listeners:  # pytest keeps `start`, and so the list, beyond the fixtures of the session
         listeners.pop().end()
 
 

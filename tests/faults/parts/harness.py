@@ -293,11 +293,19 @@ class Held:
 
     def nothing_is_left(self) -> None:
         """But for kept connections that ended: one session may wait for those, not each test."""
-        gc.collect()  # an exception and the frames of its traceback hold each other, and streams
-        assert eventually(lambda: not self.since(but_over=True)), self.since(but_over=True)
+        self._wait_for_nothing_since(but_over=True)
 
     def nothing_at_all_is_left(self) -> None:
-        assert eventually(lambda: not self.since(but_over=False)), self.since(but_over=False)
+        self._wait_for_nothing_since(but_over=False)
+
+    def _wait_for_nothing_since(self, but_over: bool) -> None:
+        """Rings of garbage hold streams and waiters: an error and its traceback, a closed loop."""
+
+        def is_nothing() -> bool:
+            gc.collect()  # each time: a thread that is just ending leaves some behind
+            return not self.since(but_over)
+
+        assert eventually(is_nothing), self.since(but_over)
 
 
 def _status(name: str) -> int:
