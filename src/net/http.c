@@ -190,6 +190,8 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   /* A kept connection that turns out dead would cost an event source one of its waits. */
   bool own = stream->transfer.fresh || (stream->request.set.events && !on);
   SET(options, CURLOPT_FRESH_CONNECT, own ? 1L : 0L);
+  /* Which Unix socket is used again nobody tells, so that on_request could not look at it. */
+  SET(options, CURLOPT_FORBID_REUSE, stream->request.set.unix_socket && !on ? 1L : 0L);
 }
 
 static void set_request(struct options *options, const mill_request *set,

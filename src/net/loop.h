@@ -24,6 +24,7 @@ struct mill__loop_slot {
   uint8_t watched;   /* MILL__LOOP_*, or-ed */
   bool open;         /* a socket that we opened */
   uint16_t port;     /* its own; 0: not known yet */
+  bool local;        /* a Unix socket */
   uint64_t received; /* mill__loop_received of the last socket of ours that was closed */
 };
 
@@ -41,9 +42,15 @@ void mill__loop_wake(struct mill__loop *loop);
 int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protocol);
 /* Close a descriptor; no event of it is reported after this. */
 void mill__loop_close(struct mill__loop *loop, int fd);
-/* The socket of ours with these ports; -1: none. It is looked at first where `likely` is not -1. */
+/*
+ * The socket of ours with these ports; -1: none. It is looked at first where `likely` is not -1. Unix
+ * sockets have none (0 or less): of them it is `likely`.
+ */
 int mill__loop_find(struct mill__loop *loop, int likely, int port, int peer_port);
-/* Bytes that came over a TCP socket since it was opened; 0 where the system does not tell. */
+/*
+ * Bytes that came over a TCP socket since it was opened; 0 where the system does not tell. Of a Unix
+ * socket its slot tells, at the close too: those that lay there when it first had some.
+ */
 uint64_t mill__loop_received(int fd);
 /* Report `what` of this descriptor; 0: nothing any more. */
 int mill__loop_watch(struct mill__loop *loop, int fd, unsigned what);

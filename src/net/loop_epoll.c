@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -72,6 +73,9 @@ int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protoco
   loop->slots[fd].watched = 0;
   loop->slots[fd].open = true;
   loop->slots[fd].port = 0;
+  loop->slots[fd].local = domain == AF_UNIX;
+  if (loop->slots[fd].local)
+    loop->slots[fd].received = 0;
   return fd;
 }
 
@@ -104,8 +108,8 @@ static bool has_ports(struct mill__loop_slot *slot, int fd, int port, int peer_p
 }
 
 int mill__loop_find(struct mill__loop *loop, int likely, int port, int peer_port) {
-  if (port <= 0) /* a Unix socket */
-    return -1;
+  if (port <= 0)
+    return likely;
   if (likely >= 0 && has_ports(&loop->slots[likely], likely, port, peer_port))
     return likely;
   for (int fd = 0; (size_t)fd < loop->n_slots; fd++)
@@ -137,7 +141,7 @@ static void forget(struct mill__loop *loop, int fd) {
 void mill__loop_close(struct mill__loop *loop, int fd) {
   if ((size_t)fd < loop->n_slots) {
     forget(loop, fd);
-    if (loop->slots[fd].open)
+    if (loop->slots[fd].open && !loop->slots[fd].local)
       loop->slots[fd].received = mill__loop_received(fd);
     loop->slots[fd].open = false;
   }
@@ -173,6 +177,13 @@ static unsigned what_of(uint32_t events) {
          (events & (EPOLLERR | EPOLLHUP) ? MILL__LOOP_ERROR : 0u);
 }
 
+/* The kernel does not count what comes over a Unix socket: it is looked at before it is read. */
+static void look_at_first(struct mill__loop_slot *slot, int fd) {
+  int unread = 0;
+  if (slot->local && !slot->received && !ioctl(fd, FIONREAD, &unread) && unread > 0)
+    slot->received = (uint64_t)unread;
+}
+
 size_t mill__loop_wait(struct mill__loop *loop, int timeout_ms, struct mill__loop_event *events,
                        size_t n) {
   struct epoll_event found[EVENTS_AT_ONCE];
@@ -187,6 +198,7 @@ size_t mill__loop_wait(struct mill__loop *loop, int timeout_ms, struct mill__loo
       (void)got;
       continue;
     }
+    look_at_first(&loop->slots[fd], fd);
     events[n_events++] = (struct mill__loop_event){fd, what_of(found[i].events),
                                                    (uint32_t)(found[i].data.u64 >> 32)};
   }

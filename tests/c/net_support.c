@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define HEAD_BYTES 16384
@@ -211,22 +212,37 @@ static void *server_main(void *user) {
   }
 }
 
-struct server *server_start(server_handler handler, void *ctx) {
+/* `address` becomes the one that is listened on. */
+static struct server *start_at(struct sockaddr *address, socklen_t size, server_handler handler,
+                               void *ctx) {
   struct server *server = calloc(1, sizeof(*server));
   CHECK(server != NULL);
   server->handler = handler;
   server->ctx = ctx;
   pthread_mutex_init(&server->lock, NULL);
-  server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t size = sizeof(address);
+  server->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   CHECK(server->fd >= 0);
-  CHECK(bind(server->fd, (struct sockaddr *)&address, size) == 0);
+  CHECK(bind(server->fd, address, size) == 0);
   CHECK(listen(server->fd, 1024) == 0);
-  CHECK(getsockname(server->fd, (struct sockaddr *)&address, &size) == 0);
+  CHECK(getsockname(server->fd, address, &size) == 0);
+  CHECK(pthread_create(&server->thread, NULL, server_main, server) == 0);
+  return server;
+}
+
+struct server *server_start(server_handler handler, void *ctx) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct server *server = start_at((struct sockaddr *)&address, sizeof(address), handler, ctx);
   server->port = ntohs(address.sin_port);
   snprintf(server->url, sizeof(server->url), "http://127.0.0.1:%d/v1", server->port);
-  CHECK(pthread_create(&server->thread, NULL, server_main, server) == 0);
+  return server;
+}
+
+struct server *server_start_at(const char *path, server_handler handler, void *ctx) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  CHECK(strlen(path) < sizeof(address.sun_path));
+  strcpy(address.sun_path, path);
+  struct server *server = start_at((struct sockaddr *)&address, sizeof(address), handler, ctx);
+  strcpy(server->url, "http://host.invalid/v1");
   return server;
 }
 

@@ -54,6 +54,8 @@ enum server_then { SERVER_KEEP, SERVER_CLOSE, SERVER_RESET };
 typedef enum server_then (*server_handler)(const struct server_request *request, void *ctx);
 
 struct server *server_start(server_handler handler, void *ctx);
+/* The same on a Unix socket, which a request_to needs as its `unix_socket` too. */
+struct server *server_start_at(const char *path, server_handler handler, void *ctx);
 /* Ends the connections that are still open. */
 void server_stop(struct server *server);
 const char *server_url(const struct server *server); /* "http://127.0.0.1:1234/v1" */

@@ -157,7 +157,8 @@ static void test_find(int family) {
   check_found(&one, -1, one.fd);
   check_found(&other, -1, other.fd);
   CHECK_INT(mill__loop_find(&loop, one.fd, one.port, other.peer_port), -1);
-  CHECK_INT(mill__loop_find(&loop, one.fd, 0, 0), -1); /* a Unix socket */
+  CHECK_INT(mill__loop_find(&loop, one.fd, 0, 0), one.fd); /* a Unix socket */
+  CHECK_INT(mill__loop_find(&loop, -1, 0, 0), -1);
   close_connection(&one);
   check_found(&one, one.fd, -1);
   check_found(&one, -1, -1);
@@ -166,7 +167,6 @@ static void test_find(int family) {
 
 static void test_received(void) {
   struct connection connection;
-  int pair[2];
   CHECK(open_connection(&connection, AF_INET));
   CHECK_INT(mill__loop_received(connection.fd), 0);
   CHECK(send(connection.peer, "four", 4, MSG_NOSIGNAL) == 4);
@@ -179,10 +179,45 @@ static void test_received(void) {
   int fd = connection.fd;
   close_connection(&connection);
   CHECK_INT(loop.slots[fd].received, 4);
-  CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-  CHECK_INT(mill__loop_received(pair[0]), 0);
-  close(pair[0]);
-  close(pair[1]);
+}
+
+/* A Unix socket of the loop's and its other end. */
+static void open_local(int *ret_fd, int *ret_peer) {
+  union address address = {.any.sa_family = AF_UNIX}; /* the system gives it a name */
+  socklen_t size = sizeof address.any.sa_family;
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK(listener >= 0 && bind(listener, &address.any, size) == 0 && listen(listener, 1) == 0);
+  size = sizeof address;
+  CHECK(getsockname(listener, &address.any, &size) == 0);
+  *ret_fd = mill__loop_socket(&loop, AF_UNIX, SOCK_STREAM, 0);
+  CHECK(*ret_fd >= 0 && connect(*ret_fd, &address.any, size) == 0);
+  *ret_peer = accept(listener, NULL, NULL);
+  close(listener);
+}
+
+/* What came first is seen when it can be read, and known when the socket is closed. */
+static void test_received_locally(void) {
+  int fd, peer, again;
+  char bytes[4];
+  open_local(&fd, &peer);
+  CHECK_INT(mill__loop_watch(&loop, fd, MILL__LOOP_READ), MILL_OK);
+  check_no_event();
+  CHECK_INT(loop.slots[fd].received, 0);
+  CHECK(send(peer, "four", 4, MSG_NOSIGNAL) == 4);
+  check_event(fd, MILL__LOOP_READ);
+  CHECK_INT(loop.slots[fd].received, 4);
+  CHECK(recv(fd, bytes, 4, MSG_WAITALL) == 4);
+  close(peer);
+  check_event(fd, MILL__LOOP_READ | MILL__LOOP_ERROR);
+  mill__loop_close(&loop, fd);
+  CHECK_INT(loop.slots[fd].received, 4);
+  open_local(&again, &peer);
+  CHECK_INT(again, fd);
+  CHECK_INT(mill__loop_watch(&loop, again, MILL__LOOP_READ), MILL_OK);
+  close(peer);
+  check_event(again, MILL__LOOP_READ | MILL__LOOP_ERROR);
+  mill__loop_close(&loop, again);
+  CHECK_INT(loop.slots[again].received, 0);
 }
 
 /* ---- what is refused ------------------------------------------------------------------------- */
@@ -252,6 +287,7 @@ int main(void) {
   test_find(AF_INET);
   test_find(AF_INET6);
   test_received();
+  test_received_locally();
   test_bad_descriptors();
   test_no_descriptor();
   test_after_fork();

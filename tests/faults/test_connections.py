@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,18 @@ def test_fault_03_end_in_the_head(scene: Scene, sent: bytes, then: Any) -> None:
     outcome = scene.meet(mock.Raw(sent, then=then), max_retries=3)
     outcome.is_error(millstream.StreamInterrupted)
     assert outcome.retries == 0  # the server has begun to answer: it may have charged for it
+
+
+@pytest.mark.parametrize("sent", [b"", b"H", b"HTTP/1.1 20"], ids=len)
+def test_fault_03_end_in_the_head_over_a_unix_socket(
+    scene: Scene, sent: bytes, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "s")
+    server = scene.serve(mock.Raw(sent), FINE_ANSWER, unix_socket=path)
+    client = scene.client(server, unix_socket=path)
+    error = millstream.StreamInterrupted if sent else millstream.ConnectError
+    scene.read(scene.ask(client)).is_error(error)
+    scene.is_answered(client)
 
 
 @fin_or_rst
