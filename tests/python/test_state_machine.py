@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -60,7 +60,7 @@ ENDINGS = {
     "total": Ending(millstream.Timeout, clock="total"),
 }
 WITHOUT_TEXT = ("refused", "first_chunk", "total")
-REFUSED = mock.Raw(head("503 No", Content_Length="0"))
+REFUSED = mock.Raw(head("503 No", Content_Length="0", Connection="close"))
 
 
 @dataclass
@@ -444,8 +444,9 @@ each = settings(
 
 @machines
 def test_streams_behave_as_their_model(streams: Streams, machine: Any) -> None:
-    """The same ways each time."""
-    run(streams, machine, settings(each, max_examples=40, derandomize=True))
+    """The same ways each time. One that fails is shown as it is: a shorter one takes minutes."""
+    same = settings(each, max_examples=40, derandomize=True, phases=[Phase.generate])
+    run(streams, machine, same)
 
 
 @pytest.mark.soak
