@@ -18,6 +18,8 @@
   16384L              /* the least that libcurl takes; its default is 64 KiB a transfer */
 #define TOO_LARGE 100 /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
 #define LAST_EVENT_ID "Last-Event-ID"
+#define TLS_HEADER_BYTES 5 /* of a record */
+#define TLS_APPLICATION_DATA 23
 #define NO_LIMIT_MS 86400000L /* our own clocks are in charge */
 
 /* ---- callbacks: on the loop, from inside libcurl --------------------------------------------- */
@@ -44,16 +46,20 @@ static int on_close_socket(void *user, curl_socket_t fd) {
   return 0;
 }
 
+static bool begins(const char *url, const char *scheme) {
+  return url && !strncasecmp(url, scheme, strlen(scheme));
+}
+
 /* What lies on the socket is HTTP: there is no TLS. */
 static bool is_plain(const struct mill__http *http, const char *proxy) {
   const char *url = "";
   curl_easy_getinfo(http->easy, CURLINFO_EFFECTIVE_URL, &url);
-  return strncasecmp(url, "https:", 6) != 0 && !(proxy && !strncasecmp(proxy, "https:", 6));
+  return !begins(url, "https:") && !begins(proxy, "https:");
 }
 
 /*
  * libcurl tells of an answer when its first line is whole. Whether a connection broke inside that
- * line, the socket's count of bytes says; not under TLS, which has bytes of its own.
+ * line, the socket's count of bytes says; not under TLS, which has bytes of its own: see on_debug.
  */
 static void count_from_here(struct mill__http *http, bool plain) {
   if (!plain)
@@ -109,9 +115,42 @@ static int on_request(void *user, char *remote_ip, char *local_ip, int remote_po
   return CURL_PREREQFUNC_OK;
 }
 
+/* "POST /v1 HTTP/1.1": a server of HTTP/2 sends more than answers. */
+static bool is_http1(const char *request, size_t len) {
+  const char *end = memchr(request, '\r', len);
+  return end && end - request > 9 && !memcmp(end - 9, " HTTP/1.1", 9);
+}
+
+/*
+ * Under TLS the records tell whether part of an answer came: libcurl hands out the header of each,
+ * and with TLS 1.3 the type of what was in it, for which 1.2 has the header alone.
+ */
+static void on_record(struct mill__http *http, const char *bytes, size_t len) {
+  if (len == TLS_HEADER_BYTES) {
+    http->begun |= http->record;
+    http->record = *bytes == TLS_APPLICATION_DATA;
+  } else if (len == 1) {
+    http->begun |= *bytes == TLS_APPLICATION_DATA;
+    http->record = false;
+  }
+}
+
+static int on_debug(CURL *easy, curl_infotype type, char *bytes, size_t len, void *user) {
+  (void)easy;
+  struct mill__http *http = user;
+  if (type == CURLINFO_HEADER_OUT)
+    http->awaits |= http->sent && is_http1(bytes, len);
+  else if (type == CURLINFO_SSL_DATA_IN && http->awaits)
+    on_record(http, bytes, len);
+  return 0;
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *user) {
   mill_stream *stream = user;
-  stream->transfer.http.answered = true;
+  struct mill__http *http = &stream->transfer.http;
+  if (!http->answered)
+    curl_easy_setopt(http->easy, CURLOPT_VERBOSE, 0L);
+  http->answered = true;
   return mill__transfer_on_head_line(stream, line, size * n) ? size * n : 0;
 }
 
@@ -142,6 +181,12 @@ static void note(struct options *options, CURLcode result) {
 #define SET(options, option, value)                                                                \
   note((options), curl_easy_setopt((options)->easy, option, value))
 
+static bool is_https(const mill_stream *stream) {
+  const struct mill__redirect *redirect = &stream->transfer.source.redirect;
+  const char *url = redirect->url ? redirect->url : stream->request.set.url;
+  return begins(url, "https:");
+}
+
 static void set_callbacks(struct options *options, mill_stream *stream) {
   SET(options, CURLOPT_PRIVATE, stream);
   SET(options, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
@@ -155,15 +200,18 @@ static void set_callbacks(struct options *options, mill_stream *stream) {
   SET(options, CURLOPT_WRITEFUNCTION, on_body);
   SET(options, CURLOPT_WRITEDATA, stream);
   SET(options, CURLOPT_ERRORBUFFER, stream->transfer.http.text);
+  SET(options, CURLOPT_DEBUGFUNCTION, on_debug); /* else libcurl writes to stderr */
+  SET(options, CURLOPT_DEBUGDATA, &stream->transfer.http);
+  /* TLS to a proxy has records of the server's in its own. */
+  bool has_records = is_https(stream) && !begins(stream->request.set.proxy, "https:");
+  SET(options, CURLOPT_VERBOSE, has_records ? 1L : 0L);
 }
 
 /* TLS alone tells whether a server speaks it. */
 static bool wants_http2(const mill_stream *stream) {
-  const struct mill__redirect *redirect = &stream->transfer.source.redirect;
-  const char *url = redirect->url ? redirect->url : stream->request.set.url;
   enum mill_http2 http2 = stream->request.set.http2;
   bool on = http2 == MILL_HTTP2_ON || (http2 == MILL_HTTP2_AUTO && stream->engine->http2_auto);
-  return on && !strncasecmp(url, "https:", 6);
+  return on && is_https(stream);
 }
 
 static void set_behaviour(struct options *options, const mill_stream *stream) {
@@ -650,6 +698,7 @@ static void outcome_of_connecting(mill_stream *stream, CURLcode code, mill_error
 /* The request went out and no whole line of an answer came back. */
 static void outcome_of_silence(mill_stream *stream, CURLcode code, mill_error *error) {
   count_to_here(stream);
+  stream->transfer.http.begun |= stream->transfer.http.record;
   if (code == CURLE_OUT_OF_MEMORY) {
     mill__error_set(error, MILL_E_NOMEM, OUT_OF_MEMORY);
     return;

@@ -20,6 +20,8 @@ struct mill__http {
   bool dead;         /* the kept connection was closed before anything was sent */
   int fd;            /* the request's connection, where `received` is known; else -1 */
   uint64_t received; /* bytes that had come over it before the request */
+  bool awaits;       /* what is read under TLS is the answer */
+  bool record;       /* a record of data, or of TLS 1.3, began; nothing was told of it since */
   bool begun;        /* part of an answer came, if only of its first line */
   int socket_errno;  /* why a socket could not be opened; 0: none failed */
   bool answered;     /* a first line of an answer came */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,29 @@ def test_fault_03_end_in_the_head_over_a_unix_socket(
     client = scene.client(server, unix_socket=path)
     error = millstream.StreamInterrupted if sent else millstream.ConnectError
     scene.read(scene.ask(client)).is_error(error)
+    scene.is_answered(client)
+
+
+@fin_or_rst
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=str)
+@pytest.mark.parametrize("sent", [b"", b"H", b"HTTP/1.1 20", HEAD[:-3]], ids=len)
+def test_fault_03_end_in_the_head_over_tls(
+    scene: Scene, sent: bytes, version: ssl.TLSVersion, then: Any, signed_by_itself: Path
+) -> None:
+    """The same on a connection that is new and on one that is kept."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(signed_by_itself)
+    tls.maximum_version = version
+    kept = mock.Raw(chunked(chat("x", finish="stop"), DONE), then="keep")
+    cut = mock.Raw(sent, then=then)
+    server = scene.serve(cut, kept, cut, FINE_ANSWER, ssl_context=tls)
+    client = scene.client(server, verify=str(signed_by_itself))
+    error = millstream.StreamInterrupted if sent else millstream.ConnectError
+    scene.read(scene.ask(client)).is_error(error)
+    scene.read(scene.ask(client)).is_success("x")
+    scene.read(scene.ask(client)).is_error(error)
+    _, second, third = server.requests
+    assert second.connection == third.connection
     scene.is_answered(client)
 
 
