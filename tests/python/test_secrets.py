@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import pickle
+import ssl
 import subprocess
 import sys
 import traceback
@@ -128,15 +129,24 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCa
         yield caplog
 
 
+@pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
 def test_nothing_is_logged_or_printed(
+    https: bool,
+    signed_by_itself: Path,
     serve: Serve,
     everything_logged: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """By a client; asyncio's own word on its loop is not ours."""
-    server = serve([mock.Answer("a b", cut_after=1), mock.Error(401), mock.Answer("x")])
+    tls = None
+    if https:  # libcurl tells more then
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(signed_by_itself)
+    answers = [mock.Answer("a b", cut_after=1), mock.Error(401), mock.Answer("x")]
+    server = serve(answers, ssl_context=tls)
+    options = {**with_secrets(server), "proxy": None, "verify": str(signed_by_itself)}
     for _ in range(3):
-        client = millstream.Client(**{**with_secrets(server), "proxy": None})
+        client = millstream.Client(**options)
         with contextlib.suppress(millstream.Error):
             client.stream(model="m", messages=MESSAGES).result()
         del client
