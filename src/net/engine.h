@@ -21,6 +21,7 @@
 #define MILL__ENGINE_DRAIN_MS 250      /* after the terminator, for the rest of the body */
 #define MILL__ENGINE_DRAIN_BYTES 65536
 #define MILL__ENGINE_ANSWER_MS 10000 /* for the body of an answer that is no stream */
+#define MILL__ENGINE_HOLD_MS 1000    /* streams that may share a connection wait for it */
 
 enum {
   MILL__COMMAND_START = 1,

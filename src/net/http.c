@@ -207,8 +207,7 @@ static void set_callbacks(struct options *options, mill_stream *stream) {
   SET(options, CURLOPT_VERBOSE, has_records ? 1L : 0L);
 }
 
-/* TLS alone tells whether a server speaks it. */
-static bool wants_http2(const mill_stream *stream) {
+bool mill__http_wants_http2(const mill_stream *stream) {
   enum mill_http2 http2 = stream->request.set.http2;
   bool on = http2 == MILL_HTTP2_ON || (http2 == MILL_HTTP2_AUTO && stream->engine->http2_auto);
   return on && is_https(stream);
@@ -230,11 +229,12 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
   SET(options, CURLOPT_TCP_KEEPALIVE, 1L);
   SET(options, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(options, CURLOPT_SHARE, engine->share);
-  bool on = wants_http2(stream);
+  bool on = mill__http_wants_http2(stream);
   SET(options, CURLOPT_HTTP_VERSION,
       on ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
   /* No CURLOPT_PIPEWAIT: where a server turns out to speak HTTP/1.1, libcurl 8.14 lets those that
-   * waited for its first connection wait until the first transfer is over. */
+   * waited for its first connection wait until the first transfer is over. Here they wait in
+   * mill__transfer_on_socket. */
   /* A kept connection that turns out dead would cost an event source one of its waits. */
   bool own = stream->transfer.fresh || (stream->request.set.events && !on);
   SET(options, CURLOPT_FRESH_CONNECT, own ? 1L : 0L);

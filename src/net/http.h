@@ -36,6 +36,8 @@ int mill__http_resolve_url(const char *current, mill_slice location, bool foreig
                            bool *ret_same_origin);
 /* The error of MILL_E_SYSTEM from mill__http_start, and of a socket that cannot be opened. */
 void mill__http_no_descriptor(mill_error *ret_error);
+/* Whether the server is asked for HTTP/2. TLS alone tells whether it speaks it. */
+bool mill__http_wants_http2(const mill_stream *stream);
 /* Set up the exchange and give it to the engine's multi handle. */
 int mill__http_start(mill_stream *stream);
 /* Take it away, finished or not. Not from inside a callback of libcurl's. */

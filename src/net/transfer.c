@@ -18,7 +18,7 @@ int mill__transfer_init(struct mill__transfer *transfer, const mill_request *set
   mill__buf_init(&transfer->body, MILL__ERROR_BODY_BYTES);
   mill__error_init(&transfer->failure);
   transfer->attempt_ns = transfer->sent_ns = transfer->last_event_ns = -1;
-  transfer->no_stream_ns = -1;
+  transfer->no_stream_ns = transfer->holds_ns = -1;
   transfer->last_chunk_ns = -1;
   return mill__source_init(&transfer->source, set);
 }
@@ -92,6 +92,7 @@ static int64_t next_deadline(const mill_stream *stream, enum mill_phase *ret_pha
   if (transfer->state == MILL__TRANSFER_BACKOFF || transfer->state == MILL__TRANSFER_DRAINING)
     return deadline;
   consider(&deadline, ret_phase, transfer->no_stream_ns, MILL__ENGINE_ANSWER_MS, MILL_PHASE_NONE);
+  consider(&deadline, ret_phase, transfer->holds_ns, MILL__ENGINE_HOLD_MS, MILL_PHASE_NONE);
   if (transfer->sent_ns < 0)
     consider(&deadline, ret_phase, transfer->attempt_ns, timeouts->connect_ms, MILL_PHASE_CONNECT);
   else if (transfer->last_event_ns < 0)
@@ -184,10 +185,22 @@ static void done(mill_stream *stream) {
   mill__engine_transfer_done(engine, stream);
 }
 
+/* The name is known since the attempt began, or later: those that wait for this stream go on. */
+static void release_waiting(mill_stream *stream) {
+  struct mill__transfer *transfer = &stream->transfer;
+  struct mill__list released;
+  mill__list_init(&released);
+  transfer->holds_ns = -1;
+  mill__resolve_done(&transfer->resolve, true, transfer->attempt_ns, &released);
+  mill__engine_release(stream->engine, &released);
+}
+
 static void stop_exchange(mill_stream *stream) {
   struct mill__list released;
   mill__list_init(&released);
   mill__http_stop(stream);
+  if (stream->transfer.holds_ns >= 0)
+    release_waiting(stream);
   mill__resolve_leave(&stream->transfer.resolve, &released);
   mill__engine_release(stream->engine, &released);
 }
@@ -405,6 +418,11 @@ void mill__transfer_on_timer(mill_stream *stream) {
     begin_next(stream);
     return;
   }
+  if (phase == MILL_PHASE_NONE && transfer->holds_ns >= 0) {
+    release_waiting(stream);
+    arm_timer(stream);
+    return;
+  }
   mill_error error;
   mill__error_init(&error);
   if (phase == MILL_PHASE_NONE || transfer->no_stream_ns >= 0) { /* what came says enough */
@@ -467,18 +485,30 @@ void mill__transfer_on_done(mill_stream *stream, int curl_code) {
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
+/*
+ * With HTTP/2 one connection may do for all that begin at once: they wait for this one, a moment at
+ * most. Not where a proxy stands between, whose name those to other servers wait for too.
+ */
 void mill__transfer_on_socket(mill_stream *stream) {
-  struct mill__list released;
-  mill__list_init(&released);
+  struct mill__transfer *transfer = &stream->transfer;
+  const char *proxy = stream->request.set.proxy;
   COUNT(stream, connections, 1);
-  mill__resolve_done(&stream->transfer.resolve, true, stream->engine->now_ns, &released);
-  mill__engine_release(stream->engine, &released);
+  if (!transfer->resolve.leads)
+    return;
+  if (transfer->holds_ns < 0 && mill__http_wants_http2(stream) && !(proxy && *proxy)) {
+    transfer->holds_ns = stream->engine->now_ns;
+    arm_timer(stream); /* the timer is in the heap: this cannot fail */
+  } else if (transfer->holds_ns < 0) {
+    release_waiting(stream);
+  }
 }
 
 void mill__transfer_on_sent(mill_stream *stream) {
   struct mill__transfer *transfer = &stream->transfer;
   struct mill__list released;
   mill__list_init(&released);
+  if (transfer->holds_ns >= 0)
+    release_waiting(stream);
   mill__resolve_leave(&transfer->resolve, &released); /* a connection was used again */
   mill__engine_release(stream->engine, &released);
   transfer->sent_ns = mill__clock_ns();

@@ -36,6 +36,7 @@ struct mill__transfer {
   int64_t attempt_ns, sent_ns, last_event_ns; /* when they began; -1: not yet */
   int64_t no_stream_ns; /* when the head of an answer came that is no stream; -1: none */
   int64_t until_ns;     /* end of a drain or of a backoff */
+  int64_t holds_ns;     /* since when it connects while others of its host wait; -1: it does not */
 
   /* of the attempt */
   struct mill__http http;

@@ -57,9 +57,10 @@ def goaway(peer: Peer, error: ErrorCodes, last: int | None = None) -> None:
     peer.frames(GoAwayFrame(0, last_stream_id=known, error_code=error))
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("tls", [False, True], ids=["without TLS", "over TLS"])
 def test_fault_51_streams_to_a_server_without_http2(
-    scene: Scene, certificate: Path, client_options: dict[str, Any], tls: bool
+    scene: Scene, certificate: Path, client_options: dict[str, Any], tls: bool, host: str
 ) -> None:
     """None of them waits for another, though each would have taken HTTP/2."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -71,12 +72,34 @@ def test_fault_51_streams_to_a_server_without_http2(
         http_chunks([END]) + LAST_CHUNK,
     ]
     server = scene.serve(mock.Raw([HEAD, *body]), ssl_context=context if tls else None)
-    client = scene.client(server, **client_options)
+    client = scene.client(server.url.replace("127.0.0.1", host), **client_options)
     streams = [scene.ask(client) for _ in range(5)]
     assert server.wait_requests(5, GIVE_UP_S)
     gate.open()
     for stream in streams:
         scene.read(stream).is_success("abc")
+
+
+def test_fault_51_streams_that_begin_at_once_share_a_connection(
+    scene: Scene, certificate: Path, client_options: dict[str, Any]
+) -> None:
+    with serving(certificate, FINE_H2) as server:
+        client = scene.client(server.url.replace("127.0.0.1", "localhost"), **client_options)
+        for stream in [scene.ask(client) for _ in range(50)]:
+            scene.read(stream).is_success(FINE)
+    assert (server.requests, server.connections) == (50, 1)
+
+
+def test_fault_51_a_connection_that_does_not_come_about_holds_up_its_stream_alone(
+    scene: Scene, certificate: Path, client_options: dict[str, Any]
+) -> None:
+    with serving(certificate, FINE_H2, mute=1) as server:
+        client = scene.client(server.url.replace("127.0.0.1", "localhost"), **client_options)
+        first, *others = [scene.ask(client) for _ in range(5)]
+        for stream in others:
+            scene.read(stream).is_success(FINE)
+        first.cancel()
+    assert server.requests == 4
 
 
 def test_fault_38_goaway_and_the_end(

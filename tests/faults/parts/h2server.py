@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -89,14 +89,17 @@ class Server:
 
 
 @contextmanager
-def serving(certificate: Path, *scripts: Script) -> Iterator[Server]:
-    """A server that answers with these scripts, the last one again and again."""
+def serving(certificate: Path, *scripts: Script, mute: int = 0) -> Iterator[Server]:
+    """A server that answers with these scripts, the last one again and again.
+
+    mute: on how many connections, the first ones, it says nothing at all.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     context.set_alpn_protocols(["h2"])
     threads: list[threading.Thread] = []
     connections: list[ssl.SSLSocket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as silent:
         server = Server(f"https://127.0.0.1:{listener.getsockname()[1]}/v1", scripts)
 
         def serve(raw: socket.socket) -> None:
@@ -115,6 +118,9 @@ def serving(certificate: Path, *scripts: Script) -> Iterator[Server]:
                     raw = listener.accept()[0]
                     raw.settimeout(GIVE_UP_S)
                     server.connections += 1
+                    if server.connections <= mute:
+                        silent.enter_context(raw)
+                        continue
                     threads.append(threading.Thread(target=serve, args=(raw,), daemon=True))
                     threads[-1].start()
 
