@@ -12,6 +12,8 @@ import pytest
 
 import millstream
 from answers import GIVE_UP_S, MESSAGES
+from browser import chromium as chromium
+from browser import tabs as tabs
 from listener import Listener
 from millstream import mock
 from processes import Process, Run
