@@ -76,6 +76,10 @@ PyObject *chunk_new(core_state *state, const mill_chunk *chunk, PyObject *event)
   return (PyObject *)self;
 }
 
+mill_slice chunk_text(PyObject *chunk) {
+  return part((ChunkObject *)chunk, TEXT);
+}
+
 static void chunk_dealloc(PyObject *self) {
   PyTypeObject *type = Py_TYPE(self);
   Py_XDECREF(((ChunkObject *)self)->event);

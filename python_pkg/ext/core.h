@@ -136,6 +136,8 @@ extern PyType_Spec chunk_spec, event_spec;
 /* `event`: the shared Event of a chunk that is not alone in its event, or NULL. */
 PyObject *chunk_new(core_state *state, const mill_chunk *chunk, PyObject *event);
 PyObject *event_new(core_state *state, const mill_event *event);
+/* What is new in a chunk: text, reasoning, refusal, a call's arguments; borrowed from it. */
+mill_slice chunk_text(PyObject *chunk);
 
 int records_init(PyObject *module, core_state *state);
 PyObject *records_tool_call(core_state *state, int index, mill_slice id, mill_slice name,
@@ -152,6 +154,11 @@ PyObject *error_raise(StreamObject *self, const mill_error *error);
 PyObject *error_raise_code(core_state *state, int code, const char *text);
 /* The same, with the byte that it is about. */
 PyObject *error_raise_at(core_state *state, int code, const char *text, int64_t byte_offset);
+
+/* ---- frame.c: events for browsers ------------------------------------------------------------- */
+
+/* frame(head, text, tail, number=-1) */
+PyObject *frame_new(PyObject *module, PyObject *args);
 
 /* ---- partial.c: growing JSON ------------------------------------------------------------------ */
 

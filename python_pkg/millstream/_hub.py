@@ -16,21 +16,41 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+INFINITE = float("inf")
+
+
 class Hub(Waits):
     """The waits of one event loop."""
 
-    async def wait(self, stream: _core.BaseStream, response: bool) -> None:
-        """Return when the stream has something to take, or (`response`) its head is there."""
-        event = self._new_event()
+    async def wait(
+        self, stream: _core.BaseStream, response: bool, timeout: float = INFINITE
+    ) -> None:
+        """Return when the stream has something to take, or (`response`) its head is there.
+
+        Or when `timeout` seconds are over.
+        """
+        event = self.new_event()
         self.add(stream, event, response)
         try:
             if self.arm(stream):
-                await event.wait()
+                await self.sleep(event, timeout)
         finally:
             self.remove(stream, event, response)
 
-    def _new_event(self) -> Any:
+    def new_event(self) -> Any:
+        """An event of the loop's own kind."""
         return asyncio.Event()
+
+    async def sleep(self, event: Any, timeout: float) -> None:
+        """Return when the event is set, or after that many seconds."""
+        if timeout == INFINITE:
+            await event.wait()
+            return
+        alarm = asyncio.get_running_loop().call_later(timeout, event.set)
+        try:
+            await event.wait()
+        finally:
+            alarm.cancel()
 
 
 class _AsyncioHub(Hub):
@@ -45,8 +65,12 @@ class _TrioHub(Hub):
         self._trio = trio
         trio.lowlevel.spawn_system_task(self._run)
 
-    def _new_event(self) -> Any:
+    def new_event(self) -> Any:
         return self._trio.Event()
+
+    async def sleep(self, event: Any, timeout: float) -> None:
+        with self._trio.move_on_after(timeout):
+            await event.wait()
 
     async def _run(self) -> None:
         while True:
