@@ -6,16 +6,12 @@ where the test fails. Gates in the upstream's answers say what must be going on 
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import importlib.util
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +21,8 @@ import pytest
 from answers import GIVE_UP_S, Task
 from conftest import Serve
 from millstream import mock
+from sites import Site
 
-HERE = Path(__file__).parent
 WORDS = [" One", " two", " three", " four", " five"]
 TEXT = "".join(WORDS)
 
@@ -36,46 +32,6 @@ needs = {
 }
 on_gunicorn = [needs["flask"], needs["gunicorn"]]
 on_uvicorn = [needs["starlette"], needs["uvicorn"]]
-
-
-class Site:
-    """A server process in a session of its own, on a port that the kernel chose."""
-
-    def __init__(self, log: Path, command: Callable[[int], Sequence[str]], upstream: str) -> None:
-        self._log = log
-        # It listens before the server runs: whoever connects waits until it does.
-        with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, log.open("w") as out:
-            self.port: int = listener.getsockname()[1]
-            self._popen = subprocess.Popen(
-                [sys.executable, "-W", "ignore:This process", "-m", *command(listener.fileno())],
-                cwd=log.parent,
-                env={
-                    **os.environ,
-                    "UPSTREAM": upstream,
-                    "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                pass_fds=[listener.fileno()],
-                start_new_session=True,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Ask it to end as an operator does; its exit code."""
-        self._popen.send_signal(number)
-        return self._popen.wait(GIVE_UP_S)
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):  # all of its processes have ended
-            os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
-        print(self.log)
 
 
 class Browser:
@@ -140,7 +96,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def go(name: str, upstream: mock.Server) -> Site:
         log = tmp_path / f"{name}.log"
-        sites.append(Site(log, lambda fd: with_socket(name, fd), upstream.url))
+        sites.append(Site(log, lambda fd: with_socket(name, fd), {"UPSTREAM": upstream.url}))
         return sites[-1]
 
     yield go

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ._events import Events, ai_sdk, sse
 from ._frames import describe
 from ._messages import messages
+from ._page import page
 from ._replays import Replays
 from ._responses import asgi, django_response, flask_response, starlette_response, wsgi
 
@@ -23,6 +24,7 @@ __all__ = [
     "django_response",
     "flask_response",
     "messages",
+    "page",
     "sse",
     "starlette_response",
     "wsgi",

@@ -1,0 +1,61 @@
+"""Web servers in processes of their own, for tests that stand in front of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from answers import GIVE_UP_S
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
+
+
+class Site:
+    """A server process in a session of its own, on a port that the kernel chose."""
+
+    def __init__(
+        self, log: Path, command: Callable[[int], Sequence[str]], env: Mapping[str, str]
+    ) -> None:
+        self._log = log
+        # It listens before the server runs: whoever connects waits until it does.
+        with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, log.open("w") as out:
+            self.port: int = listener.getsockname()[1]
+            self._popen = subprocess.Popen(
+                [sys.executable, "-W", "ignore:This process", "-m", *command(listener.fileno())],
+                cwd=log.parent,
+                env={
+                    **os.environ,
+                    **env,
+                    "PYTHONPATH": os.pathsep.join(
+                        [str(HERE), str(EXAMPLES), os.environ.get("PYTHONPATH", "")]
+                    ),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end as an operator does; its exit code."""
+        self._popen.send_signal(number)
+        return self._popen.wait(GIVE_UP_S)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # all of its processes have ended
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+        print(self.log)
