@@ -8,10 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+import pytest
+
 from answers import GIVE_UP_S
+from millstream import mock
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
@@ -59,3 +63,43 @@ class Site:
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
         print(self.log)
+
+
+# ---- the examples --------------------------------------------------------------------------------
+
+EXAMPLE_SERVERS = {
+    "flask": ["gunicorn", "--no-control-socket", "--worker-tmp-dir", ".", "-k", "gthread",
+              "--threads", "40", "apps.flask_example:app"],
+    "fastapi": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.fastapi_example:app"],
+    "django": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.django_example:application"],
+}  # fmt: skip
+
+Start = Callable[..., Site]
+
+
+def _command(name: str, fd: int) -> list[str]:
+    program, *options = EXAMPLE_SERVERS[name]
+    bind = ["--bind", f"fd://{fd}"] if program == "gunicorn" else ["--fd", str(fd)]
+    return [program, *bind, *options]
+
+
+@pytest.fixture
+def start_example(tmp_path: Path) -> Iterator[Start]:
+    """Start an example on its server: `start_example("flask", upstream)`; killed with the test."""
+    sites: list[Site] = []
+
+    def go(name: str, upstream: mock.Server, **env: str) -> Site:
+        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "k", **env}
+        sites.append(Site(tmp_path / f"{name}.log", partial(_command, name), env))
+        return sites[-1]
+
+    yield go
+    for site in sites:
+        site.kill()
+
+
+def ends_well(site: Site) -> None:
+    """It ends when asked to, and has logged nothing that went wrong."""
+    assert site.end() in (0, -signal.SIGTERM)  # uvicorn ends by the signal itself
+    for trouble in ("Traceback", "ignored", "ERROR", "Warning"):
+        assert trouble not in site.log

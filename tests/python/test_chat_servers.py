@@ -6,13 +6,11 @@ import http.client
 import importlib.util
 import json
 import random
-import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,18 +18,13 @@ import pytest
 from answers import GIVE_UP_S, Task, eventually
 from conftest import Serve
 from millstream import mock
-from sites import EXAMPLES, Site
+from sites import EXAMPLES, Site, Start, ends_well
+from sites import start_example as start_example
 
 SEED = 20
 BROWSERS = 200
 AT_ONCE = 20
-
-SERVERS = {
-    "flask": ["gunicorn", "--no-control-socket", "--worker-tmp-dir", ".", "-k", "gthread",
-              "--threads", str(2 * AT_ONCE), "apps.flask_example:app"],
-    "fastapi": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.fastapi_example:app"],
-    "django": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.django_example:application"],
-}  # fmt: skip
+THREADS = 40  # gunicorn's
 PATHS = {"flask": "/chat", "fastapi": "/api/chat", "django": "/chat"}
 
 
@@ -47,28 +40,6 @@ NAMES = [
     pytest.param("fastapi", marks=needs("fastapi", "uvicorn")),
     pytest.param("django", marks=needs("django", "uvicorn")),
 ]
-
-Start = Callable[[str, mock.Server], Site]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start an example on its server, in front of an upstream; it is killed with the test."""
-    sites: list[Site] = []
-
-    def command(name: str, fd: int) -> list[str]:
-        program, *options = SERVERS[name]
-        bind = ["--bind", f"fd://{fd}"] if program == "gunicorn" else ["--fd", str(fd)]
-        return [program, *bind, *options]
-
-    def go(name: str, upstream: mock.Server) -> Site:
-        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "k"}
-        sites.append(Site(tmp_path / f"{name}.log", partial(command, name), env))
-        return sites[-1]
-
-    yield go
-    for site in sites:
-        site.kill()
 
 
 def body_of(question: str) -> bytes:
@@ -140,17 +111,11 @@ def has_begun(text: bytes) -> bool:
     return b'"start"' in text
 
 
-def ends_well(site: Site) -> None:
-    assert site.end() in (0, -signal.SIGTERM)
-    for trouble in ("Traceback", "ignored", "ERROR", "Warning"):
-        assert trouble not in site.log
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_a_page_and_an_answer(
-    start: Start, browse: Browse, serve: Serve, name: str
+    start_example: Start, browse: Browse, serve: Serve, name: str
 ) -> None:
-    site = start(name, serve(lambda request: f"You asked: {request.json()['messages']}"))
+    site = start_example(name, serve(lambda request: f"You asked: {request.json()['messages']}"))
     assert PATHS[name] in get(site, "/")
     text = browse(site, name, "why?").read(lambda text: False)
     head, _, _ = text.partition(b"\r\n\r\n")
@@ -169,7 +134,7 @@ def test_an_example_is_under_thirty_lines(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_left_of_browsers_that_vanish(
-    start: Start, browse: Browse, serve: Serve, name: str
+    start_example: Start, browse: Browse, serve: Serve, name: str
 ) -> None:
     """200 of them, at random moments: before the answer's head, before the first word, in it."""
     gate = mock.Gate()
@@ -180,7 +145,7 @@ def test_nothing_is_left_of_browsers_that_vanish(
         return mock.Answer([f" {n}" for n in range(100_000)], pace=0.002)
 
     upstream = serve(script)
-    site = start(name, upstream)
+    site = start_example(name, upstream)
 
     def visit(question: str, words: int, rudely: bool) -> None:
         browser = browse(site, name, question)
@@ -194,7 +159,7 @@ def test_nothing_is_left_of_browsers_that_vanish(
         return upstream.connections.open == 0 and facts(site)["streams"] == 0
 
     # As many at once as there will be, so that the server's own threads are there already.
-    first = [browse(site, name, "silent") for _ in range(2 * AT_ONCE)]
+    first = [browse(site, name, "silent") for _ in range(THREADS)]
     for browser in first:
         browser.read(has_begun)
     assert upstream.wait_until(lambda: upstream.connections.open == len(first), GIVE_UP_S)

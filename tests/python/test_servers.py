@@ -21,7 +21,7 @@ import pytest
 from answers import GIVE_UP_S, Task
 from conftest import Serve
 from millstream import mock
-from sites import Site
+from sites import Site, ends_well
 
 WORDS = [" One", " two", " three", " four", " five"]
 TEXT = "".join(WORDS)
@@ -135,13 +135,6 @@ def held(gates: dict[str, mock.Gate]) -> Callable[[mock.Request], mock.Answer]:
 
 def endless(request: mock.Request) -> mock.Answer:
     return mock.Answer([question_of(request), *(f" {n}" for n in range(100_000))], pace=0.001)
-
-
-def ends_well(site: Site) -> None:
-    """It ends when asked to, and has logged nothing that went wrong."""
-    assert site.end() in (0, -signal.SIGTERM)  # uvicorn ends by the signal itself
-    for trouble in ("Traceback", "ignored", "ERROR", "Warning"):
-        assert trouble not in site.log
 
 
 CONCURRENT = [
