@@ -11,7 +11,7 @@
 
 enum {
   ESCAPE = 6,            /* bytes of \u0000 */
-  NUMBER = 24,           /* bytes that "id: ", a number and a line feed take at most */
+  NUMBER = 32,           /* bytes that \"id: \", any number, a line feed and NUL fit into */
   LONG_TEXT = 64 * 1024, /* from here on the work is longer than taking the GIL again */
   LINE_LEAD = 0xE2,      /* of U+2028 and U+2029 among others */
   SURROGATE_LEAD = 0xED, /* of U+D800 to U+DFFF among others */

@@ -151,8 +151,7 @@ class Replays:
             if answer.over and not answer.readers and answer.ended <= before:
                 self._remove(key)
 
-    def _hold(self, more: int) -> None:
-        self._held += more
+    def _shrink(self) -> None:
         if self._held <= self._max_bytes:
             return
         self._forget(time.monotonic())
@@ -231,8 +230,8 @@ class _Answer:
             self.ended = time.monotonic()
         more = sum(map(len, frames)) + _OVERHEAD * len(frames)
         self.held += more
+        self.store._held += more
         self.changed.notify_all()
-        self.store._hold(more)
 
     def trim(self) -> None:
         """Forget the older half."""
@@ -250,6 +249,7 @@ class _Answer:
         if not self.over:
             self.append(self.source.stop())
         self.source.stream.cancel()
+        self.store._shrink()
 
     def forget(self) -> None:
         """It has left the store; those who read it read on."""
@@ -274,15 +274,18 @@ class _Reader:
         """What is kept behind the last piece, or has come meanwhile."""
         answer = self._answer
         with self._lock:
+            if not self._here:
+                return None
             while self._at == answer.end and not answer.over:
                 # Who waits for the stream takes from it: else it would wait on, with nothing there.
                 if answer.somebody_waits or not answer.take():
                     return Nothing.YET
-            kept = self._at >= answer.first
-            pieces = answer.frames[self._at - answer.first :] if kept else [_GONE]
-            self._at = answer.end
-            if not kept:
+            if self._at < answer.first:
                 self.leave()
+                return _GONE
+            pieces = answer.frames[self._at - answer.first :]
+            self._at = answer.end
+            answer.store._shrink()  # not before: what is read just now is not lost to this reader
             return b"".join(pieces) if pieces else None
 
     def wait(self, timeout: float, browser: Any) -> bool:
