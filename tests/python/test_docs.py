@@ -30,6 +30,8 @@ def test_examples_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # An example that names no server means the provider's own: the mock stands in for it.
         client = functools.partial(millstream.Client, base_url=url, api_key="test")
         monkeypatch.setattr(millstream, "Client", client)
+        in_loops = functools.partial(millstream.AsyncClient, base_url=url, api_key="test")
+        monkeypatch.setattr(millstream, "AsyncClient", in_loops)
         names: dict[str, object] = {}
         for line, code in python_blocks(page):
             # Not as if it stood in this file: annotations are no strings there.

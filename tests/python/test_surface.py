@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import millstream
-from millstream import _core
+from millstream import _core, ui
 
 EXPORTED = {
     "AsyncClient", "AsyncEventStream", "AsyncStream", "AuthenticationError", "BadRequest",
@@ -41,6 +41,28 @@ def test_the_exported_names_are_these() -> None:
         "PartialCall", "PartialJSON", "Repair", "State", "WithState",
     }  # fmt: skip
     assert public | lazy == EXPORTED | {"annotations", "TYPE_CHECKING"}
+
+
+def test_the_names_of_ui_are_these() -> None:
+    assert ui.__all__ == [
+        "Events", "Replays", "ai_sdk", "asgi", "describe", "django_response", "flask_response",
+        "messages", "page", "sse", "starlette_response", "wsgi",
+    ]  # fmt: skip
+    for name in ui.__all__:
+        value = getattr(ui, name)
+        assert value.__doc__
+        assert not isinstance(value, type) or not documented(value)
+
+
+def test_ui_brings_no_framework_and_comes_only_when_asked_for() -> None:
+    program = (
+        "import sys, millstream; assert 'millstream.ui' not in sys.modules\n"
+        "import millstream.ui; print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert not {"django", "flask", "fastapi", "starlette", "anyio"} & set(done.stdout.split())
 
 
 def test_everything_exported_says_where_it_is_from() -> None:
