@@ -71,6 +71,7 @@ EXAMPLE_SERVERS = {
     "flask": ["gunicorn", "--no-control-socket", "--worker-tmp-dir", ".", "-k", "gthread",
               "--threads", "40", "apps.flask_example:app"],
     "fastapi": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.fastapi_example:app"],
+    "kept": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.kept_site:app"],
     "django": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.django_example:application"],
 }  # fmt: skip
 

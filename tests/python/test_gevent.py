@@ -242,3 +242,48 @@ def test_unpatched_gevent_changes_nothing(run: Run, held: mock.Server, gate: moc
     process.tell("go")
     gate.open()
     assert process.end() == (0, TEXT + " end", "")
+
+
+def test_a_browser_that_leaves_ends_its_greenlets_events(
+    run: Run, held: mock.Server, gate: mock.Gate
+) -> None:
+    """Of an answer of its own, and of one that another greenlet reads too."""
+    process = start(
+        run,
+        held,
+        """
+        import socket
+        from millstream import ui
+
+        def read(events, got, seen):
+            for piece in events:
+                got.append(piece)
+                if b"three" in piece:
+                    seen.set()
+
+        browser, server = socket.socketpair()
+        replays = ui.Replays()
+        alone = ui.sse(ask(), keep_alive=None)
+        first = replays.add("k", ui.sse(ask(), keep_alive=None))
+        second = replays.resume("k")
+        for events in (alone, second):
+            events.watch({"gunicorn.socket": server})
+        got = [[], [], []]
+        seen = [Event(), Event(), Event()]
+        readers = [gevent.spawn(read, *each) for each in zip((first, second, alone), got, seen)]
+        for event in seen:
+            event.wait()
+        browser.close()
+        gevent.joinall(readers[1:])
+        say("two have left")
+        gevent.joinall(readers)
+        server.close()
+        say(b"done" in b"".join(got[0]), b"done" in b"".join(got[1]), b"done" in b"".join(got[2]))
+        """,
+    )
+    assert process.line() == "two have left"
+    assert held.wait_disconnected(1)
+    gate.open()
+    assert process.line() == "True False False"
+    code, _, err = process.end()
+    assert (code, err) == (0, "")

@@ -18,7 +18,7 @@ from conftest import Connect, Serve
 from millstream import mock, ui
 from react_page import react_folder as react_folder
 from react_page import react_page as react_page
-from sites import Start
+from sites import Start, ends_well
 from sites import start_example as start_example
 
 if TYPE_CHECKING:
@@ -177,3 +177,44 @@ def test_an_error_is_told(chat: Callable[[mock.Server], Page], serve: Serve) -> 
     alert.wait_for()
     assert alert.inner_text() == "The model's server has a fault. Try again later."
     page.locator("output", has_text="error").wait_for()
+
+
+def test_a_reload_shows_the_answer_that_goes_on(
+    tabs: Tabs, serve: Serve, start_example: Start, react_page: Path
+) -> None:
+    first, second = mock.Gate(), mock.Gate()
+    upstream = serve(mock.Answer(["One", first, " two", second, " three"]))
+    site = start_example("kept", upstream, REACT_PAGE=str(react_page))
+    page = tabs.open(f"http://127.0.0.1:{site.port}/react/?resume")
+    page.locator("output", has_text="ready").wait_for()  # there is no answer to go on with: 204
+    ask(page, "Go")
+    text = page.locator(".assistant .text")
+    page.locator(".assistant .text.streaming", has_text="One").wait_for()
+    page.reload()
+    page.locator(".assistant .text.streaming", has_text="One").wait_for()
+    first.open()
+    page.locator(".assistant .text.streaming", has_text="One two").wait_for()
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.locator(".assistant .text.streaming", has_text="One two").wait_for()
+    second.open()
+    for each in (page, other):
+        each.locator(".assistant .text.done", has_text="One two three").wait_for()
+        each.locator("output", has_text="ready").wait_for()
+    assert text.count() == 1
+    assert upstream.connections == (1, upstream.connections.open, 0)
+    ends_well(site)
+
+
+def test_the_stop_button_of_an_answer_that_is_kept(
+    tabs: Tabs, serve: Serve, start_example: Start, react_page: Path
+) -> None:
+    upstream = serve(mock.Answer(["One", mock.Gate()]))
+    site = start_example("kept", upstream, REACT_PAGE=str(react_page))
+    page = tabs.open(f"http://127.0.0.1:{site.port}/react/?resume")
+    ask(page, "Go")
+    page.locator(".assistant .text.streaming", has_text="One").wait_for()
+    answer = page.evaluate("fetch('/api/chat/one', {method: 'DELETE'}).then(r => r.json())")
+    assert answer == {"stopped": True}
+    assert upstream.wait_disconnected(1, GIVE_UP_S)
+    page.locator("output", has_text="ready").wait_for()

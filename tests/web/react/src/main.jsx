@@ -3,6 +3,9 @@ import { useChat } from "@ai-sdk/react";
 import { isToolUIPart, getToolName } from "ai";
 import { createRoot } from "react-dom/client";
 
+// ?resume: the conversation has a name, and a reload asks the server for the answer's rest.
+const options = location.search === "?resume" ? { id: "one", resume: true } : {};
+
 function Part({ part }) {
   if (part.type === "text") return <p className={`text ${part.state ?? ""}`}>{part.text}</p>;
   if (part.type === "reasoning") return <details open className="reasoning">{part.text}</details>;
@@ -16,7 +19,7 @@ function Part({ part }) {
 }
 
 function Chat() {
-  const { messages, sendMessage, addToolOutput, stop, status, error } = useChat();
+  const { messages, sendMessage, addToolOutput, stop, status, error } = useChat(options);
   const call = messages.at(-1)?.parts.find((p) => isToolUIPart(p) && p.state === "input-available");
   const send = (event) => {
     event.preventDefault();
