@@ -572,6 +572,7 @@ def test_the_stop_button(side: Side) -> None:
 
 
 def test_an_answer_that_nobody_reads_is_cancelled_after_the_time_of_grace(side: Side) -> None:
+    before = threading.enumerate()
     upstream, stream = side.ask(mock.Answer(["one", mock.Gate()]))
     replays = ui.Replays(grace=0.01)
     reader = side.read(replays.add("k", ui.sse(stream)))
@@ -581,9 +582,45 @@ def test_an_answer_that_nobody_reads_is_cancelled_after_the_time_of_grace(side: 
     assert upstream.wait_disconnected(1, GIVE_UP_S)
     rest = side.read(replays.resume("k", last_id(seen))).all()
     assert [event["type"] for event in parsed(rest)] == ["stopped"]
-    assert eventually(
-        lambda: "millstream-replays" not in {thread.name for thread in threading.enumerate()}
-    )
+    assert eventually(lambda: not replays_threads(before))
+
+
+def replays_threads(before: list[threading.Thread]) -> list[threading.Thread]:
+    """Those that look after answers, made since."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread not in before and thread.name == "millstream-replays"
+    ]
+
+
+def test_nothing_waits_for_an_answer_that_is_read_again(side: Side) -> None:
+    """Or that has ended: the thread with the deadline goes, long before that."""
+    before = threading.enumerate()
+    gate = mock.Gate()
+    _, stream = side.ask(mock.Answer(["one", gate]))
+    replays = ui.Replays(grace=1000)
+    reader = side.read(replays.add("k", ui.sse(stream)))
+    reader.until_text("one")
+    reader.vanish()
+    assert eventually(lambda: len(replays_threads(before)) == 1)
+    again = side.read(replays.resume("k"))
+    assert eventually(lambda: not replays_threads(before))
+    again.until_text("one")
+    again.vanish()
+    assert eventually(lambda: len(replays_threads(before)) == 1)
+    replays.cancel("k")
+    assert eventually(lambda: not replays_threads(before))
+
+
+def test_a_reader_that_is_dropped_has_left(side: Side) -> None:
+    upstream, stream = side.ask(mock.Answer(["one", mock.Gate()]))
+    replays = ui.Replays(grace=0)
+    events = replays.add("k", ui.sse(stream))
+    assert upstream.wait_requests(1, GIVE_UP_S)
+    assert upstream.connections.disconnected == 0
+    del events
+    assert upstream.wait_disconnected(1, GIVE_UP_S)
 
 
 def test_an_answer_with_a_reader_is_not_cancelled(side: Side) -> None:

@@ -228,6 +228,7 @@ class _Answer:
         self.frames += frames
         if self.over:
             self.ended = time.monotonic()
+            self.store._deadlines.notify()  # one less
         more = sum(map(len, frames)) + _OVERHEAD * len(frames)
         self.held += more
         self.store._held += more
@@ -269,6 +270,7 @@ class _Reader:
         self._lock = answer.store._lock
         self._here = True
         answer.readers += 1
+        answer.store._deadlines.notify()  # one less
 
     def look(self) -> bytes | Nothing | None:
         """What is kept behind the last piece, or has come meanwhile."""
