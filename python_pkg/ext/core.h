@@ -158,7 +158,7 @@ PyObject *error_raise_at(core_state *state, int code, const char *text, int64_t 
 /* ---- frame.c: events for browsers ------------------------------------------------------------- */
 
 /* frame(head, text, tail, number=-1) */
-PyObject *frame_new(PyObject *module, PyObject *args);
+PyObject *frame_new(PyObject *module, PyObject *const *args, Py_ssize_t n);
 
 /* ---- partial.c: growing JSON ------------------------------------------------------------------ */
 

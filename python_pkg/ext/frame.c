@@ -177,21 +177,37 @@ static int text_of(core_state *state, PyObject *object, mill_slice *ret_text, Py
   return result;
 }
 
-PyObject *frame_new(PyObject *module, PyObject *args) {
-  struct frame frame = {.size = 0};
-  PyObject *object, *keep = NULL, *bytes = NULL;
-  Py_buffer head, tail;
-  long long number = -1;
-  if (!PyArg_ParseTuple(args, "y*Oy*|L:frame", &head, &object, &tail, &number))
-    return NULL;
-  frame.head = (mill_slice){head.buf, (size_t)head.len};
-  frame.tail = (mill_slice){tail.buf, (size_t)tail.len};
+/* A bytes object that stays the caller's; -1 with an exception. */
+static int bytes_of(PyObject *object, mill_slice *ret_slice) {
+  if (!PyBytes_Check(object)) {
+    PyErr_Format(PyExc_TypeError, "frame: bytes are needed, not %s", Py_TYPE(object)->tp_name);
+    return -1;
+  }
+  *ret_slice = (mill_slice){PyBytes_AS_STRING(object), (size_t)PyBytes_GET_SIZE(object)};
+  return 0;
+}
+
+static int put_number(struct frame *frame, PyObject *object) {
+  long long number = PyLong_AsLongLong(object);
+  if (number == -1 && PyErr_Occurred())
+    return -1;
   if (number >= 0)
-    PyOS_snprintf(frame.number, sizeof frame.number, "id: %lld\n", number);
-  if (!text_of(PyModule_GetState(module), object, &frame.text, &keep))
-    bytes = make(&frame);
-  Py_XDECREF(keep);
-  PyBuffer_Release(&head);
-  PyBuffer_Release(&tail);
+    PyOS_snprintf(frame->number, sizeof frame->number, "id: %lld\n", number);
+  return 0;
+}
+
+PyObject *frame_new(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+  struct frame frame = {.size = 0};
+  PyObject *keep, *bytes;
+  if (n < 3 || n > 4) {
+    PyErr_Format(PyExc_TypeError, "frame: 3 or 4 arguments are needed, not %zd", n);
+    return NULL;
+  }
+  if (bytes_of(args[0], &frame.head) || bytes_of(args[2], &frame.tail) ||
+      (n == 4 && put_number(&frame, args[3])) ||
+      text_of(PyModule_GetState(module), args[1], &frame.text, &keep))
+    return NULL;
+  bytes = make(&frame);
+  Py_DECREF(keep);
   return bytes;
 }

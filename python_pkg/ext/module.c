@@ -53,7 +53,7 @@ static PyMethodDef functions[] = {
     {"wait", stream_wait_any, METH_VARARGS,
      "wait($module, streams, timeout, /)\n--\n\n"
      "Those of a tuple of different streams that are ready, when one is or `timeout` is over."},
-    {"frame", frame_new, METH_VARARGS,
+    {"frame", (PyCFunction)(void (*)(void))frame_new, METH_FASTCALL,
      "frame($module, head, text, tail, number=-1, /)\n--\n\n"
      "head, the text of a str or Chunk escaped as inside of a JSON string, tail; a line \"id: \" "
      "before it where `number` is not negative."},

@@ -77,8 +77,14 @@ def test_what_is_no_text_is_refused() -> None:
     for wrong in (b"x", None, 1):
         with pytest.raises(TypeError):
             body(wrong)
-    with pytest.raises(TypeError):
-        _core.frame("x", "x", b"")  # type: ignore[arg-type]
+    wrong_arguments: list[Any] = [
+        ("x", "x", b""), (b"", "x", "x"), (b"", "x", b"", "1"), (b"", "x"), (b"", "x", b"", 1, 2),
+    ]  # fmt: skip
+    for arguments in wrong_arguments:
+        with pytest.raises(TypeError):
+            _core.frame(*arguments)
+    with pytest.raises(OverflowError):
+        _core.frame(b"", "x", b"", 1 << 63)
 
 
 def test_a_chunk_is_its_text(ask: Ask) -> None:

@@ -35,6 +35,7 @@ class UIMessageStream(Frames):
         self._message_id = message_id
         self._open = ""  # the kind of the part that grows
         self._part = 0
+        self._head = b""
         self._calls: dict[int, _Call] = {}
 
     def begin(self) -> list[bytes]:
@@ -51,21 +52,15 @@ class UIMessageStream(Frames):
         part = _PART_OF.get(chunk.type)
         if part is None or not getattr(chunk, chunk.type):
             return []
-        frames = self._begin_part(part)
-        frames.append(
-            self.text_event(b'data: {"type":"%s-delta","id":"%d","delta":"' % self._name(), chunk)
-        )
+        frames = [] if part == self._open else self._begin_part(part)
+        frames.append(self.text_event(self._head, chunk))
         return frames
 
-    def _name(self) -> tuple[bytes, int]:
-        return self._open.encode(), self._part
-
     def _begin_part(self, part: str) -> list[bytes]:
-        if part == self._open:
-            return []
         frames = self._end_part()
         self._open = part
         self._part += 1
+        self._head = b'data: {"type":"%s-delta","id":"%d","delta":"' % (part.encode(), self._part)
         return [*frames, self.event({"type": f"{part}-start", "id": str(self._part)})]
 
     def _end_part(self) -> list[bytes]:

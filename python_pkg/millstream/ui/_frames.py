@@ -132,18 +132,17 @@ class Plain(Frames):
     def of(self, chunk: Chunk) -> list[bytes]:
         """A piece of text, reasoning, refusal or tool call."""
         kind = chunk.type
-        if kind == "tool_call" and chunk.tool_call is not None:
-            return [self._tool_call(chunk, chunk.tool_call)]
-        if kind not in ("text", "reasoning", "refusal") or not getattr(chunk, kind):
+        head = _HEADS.get(kind)
+        if head is None:
+            return [self._tool_call(chunk, chunk.tool_call)] if chunk.tool_call else []
+        if not getattr(chunk, kind):
             return []
-        return [self.text_event(b'data: {%s,"text":"' % _told(chunk), chunk)]
+        return [self.text_event(_of_choice(head, chunk.choice), chunk)]
 
     def _tool_call(self, chunk: Chunk, call: ToolCall) -> bytes:
-        head = b'data: {%s,"index":%d' % (_told(chunk), call.index)
-        for name, value in (("id", call.id), ("name", call.name)):
-            if value:
-                head += b',"%s":%s' % (name.encode(), compact(value).encode())
-        return self.text_event(head + b',"arguments":"', chunk)
+        about = given(index=call.index, id=call.id or None, name=call.name or None)
+        head = b'data: {"type":"tool_call",%s,"arguments":"' % compact(about)[1:-1].encode()
+        return self.text_event(_of_choice(head, chunk.choice), chunk)
 
     def end(self, message: Message) -> list[bytes]:
         """What there is to know of the message beside its texts."""
@@ -166,6 +165,10 @@ class Plain(Frames):
         return [self.event({"type": "stopped"})]
 
 
-def _told(chunk: Chunk) -> bytes:
-    choice = chunk.choice
-    return b'"type":"%s"%s' % (chunk.type.encode(), b',"choice":%d' % choice if choice else b"")
+_TEXT_KINDS = ("text", "reasoning", "refusal")
+_HEADS = {kind: b'data: {"type":"%s","text":"' % kind.encode() for kind in _TEXT_KINDS}
+
+
+def _of_choice(head: bytes, choice: int) -> bytes:
+    """The head with the number of its answer, where that is not the first."""
+    return head.replace(b",", b',"choice":%d,' % choice, 1) if choice else head

@@ -115,10 +115,12 @@ class Replays:
                 self._remove(key)
 
     def __len__(self) -> int:
-        return len(self._answers)
+        with self._here():
+            return len(self._answers)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._answers
+        with self._here():
+            return key in self._answers
 
     # ---- for answers, with the lock held
 
