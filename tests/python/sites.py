@@ -67,9 +67,10 @@ class Site:
 
 # ---- the examples --------------------------------------------------------------------------------
 
+GUNICORN = ["gunicorn", "--no-control-socket", "--worker-tmp-dir", "."]
 EXAMPLE_SERVERS = {
-    "flask": ["gunicorn", "--no-control-socket", "--worker-tmp-dir", ".", "-k", "gthread",
-              "--threads", "40", "apps.flask_example:app"],
+    "flask": [*GUNICORN, "-k", "gthread", "--threads", "40", "apps.flask_example:app"],
+    "flask on gevent": [*GUNICORN, "-k", "gevent", "apps.flask_example:app"],
     "fastapi": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.fastapi_example:app"],
     "kept": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.kept_site:app"],
     "django": ["uvicorn", "--timeout-graceful-shutdown", "1", "apps.django_example:application"],

@@ -80,8 +80,8 @@ Browse = Callable[[Site, str, str], Browser]
 def browse() -> Iterator[Browse]:
     browsers: list[Browser] = []
 
-    def go(site: Site, name: str, question: str) -> Browser:
-        browser = Browser(site, PATHS[name], question)
+    def go(site: Site, path: str, question: str) -> Browser:
+        browser = Browser(site, path, question)
         browsers.append(browser)
         return browser
 
@@ -117,7 +117,7 @@ def test_an_example_is_a_page_and_an_answer(
 ) -> None:
     site = start_example(name, serve(lambda request: f"You asked: {request.json()['messages']}"))
     assert PATHS[name] in get(site, "/")
-    text = browse(site, name, "why?").read(lambda text: False)
+    text = browse(site, PATHS[name], "why?").read(lambda text: False)
     head, _, _ = text.partition(b"\r\n\r\n")
     lines = {line.lower() for line in head.decode().splitlines()}
     assert {"content-type: text/event-stream", "cache-control: no-cache, no-transform",
@@ -148,7 +148,7 @@ def test_nothing_is_left_of_browsers_that_vanish(
     site = start_example(name, upstream)
 
     def visit(question: str, words: int, rudely: bool) -> None:
-        browser = browse(site, name, question)
+        browser = browse(site, PATHS[name], question)
         if question == "silent" and words:
             browser.read(has_begun)
         elif words:
@@ -159,7 +159,7 @@ def test_nothing_is_left_of_browsers_that_vanish(
         return upstream.connections.open == 0 and facts(site)["streams"] == 0
 
     # As many at once as there will be, so that the server's own threads are there already.
-    first = [browse(site, name, "silent") for _ in range(THREADS)]
+    first = [browse(site, PATHS[name], "silent") for _ in range(THREADS)]
     for browser in first:
         browser.read(has_begun)
     assert upstream.wait_until(lambda: upstream.connections.open == len(first), GIVE_UP_S)
@@ -183,4 +183,22 @@ def test_nothing_is_left_of_browsers_that_vanish(
     assert len(upstream.requests) > BROWSERS / 2
     assert eventually(nothing_runs)
     assert eventually(lambda: facts(site) == before), (facts(site), before)
+    ends_well(site)
+
+
+@pytest.mark.parametrize(
+    "name", [*NAMES, pytest.param("flask on gevent", marks=needs("flask", "gunicorn", "gevent"))]
+)
+def test_a_browser_that_leaves_in_silence_is_noticed(
+    start_example: Start, browse: Browse, serve: Serve, name: str
+) -> None:
+    """Nothing is written before the first token or after, not even a keep-alive."""
+    upstream = serve([mock.Answer([mock.Gate()]), mock.Answer(["One", mock.Gate()])])
+    site = start_example(name, upstream)
+    for n, words in enumerate([0, 1], 1):
+        browser = browse(site, "/silent", "")
+        browser.read(partial(has_words, words) if words else has_begun)
+        assert upstream.wait_requests(n, GIVE_UP_S)
+        browser.leave()
+        assert upstream.wait_disconnected(n, GIVE_UP_S)
     ends_well(site)

@@ -21,7 +21,7 @@ import pytest
 from answers import GIVE_UP_S, Task
 from conftest import Serve
 from millstream import mock
-from sites import Site, ends_well
+from sites import GUNICORN, Site, ends_well
 
 WORDS = [" One", " two", " three", " four", " five"]
 TEXT = "".join(WORDS)
@@ -72,7 +72,6 @@ class Browser:
 Start = Callable[[str, mock.Server], Site]
 Browse = Callable[[Site, str], Browser]
 
-GUNICORN = ["gunicorn", "--no-control-socket", "--worker-tmp-dir", "."]
 SERVERS: dict[str, list[str]] = {
     "gthread": [*GUNICORN, "-k", "gthread", "--threads", "40", "apps.flask_site:app"],
     "gevent": [*GUNICORN, "-k", "gevent", "apps.flask_site:app"],

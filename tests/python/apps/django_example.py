@@ -1,12 +1,13 @@
-"""examples/django_chat.py, and its facts."""
+"""examples/django_chat.py, and what the tests ask it."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import path
 
-from apps.facts import facts
-from django_chat import application, urlpatterns
+from apps.facts import MESSAGES, facts
+from django_chat import application, client, urlpatterns
+from millstream import ui
 
 __all__ = ["application"]
 
@@ -15,4 +16,9 @@ async def tell(request: HttpRequest) -> JsonResponse:
     return JsonResponse(facts())
 
 
-urlpatterns.append(path("facts", tell))
+async def silent(request: HttpRequest) -> HttpResponseBase:
+    stream = client.stream(model="m", messages=MESSAGES)
+    return ui.django_response(ui.sse(stream, keep_alive=None))
+
+
+urlpatterns += [path("facts", tell), path("silent", silent)]

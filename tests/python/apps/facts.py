@@ -1,4 +1,4 @@
-"""The examples with one more page: what their process holds, for the tests that ask it."""
+"""What the examples have more in the tests: a page that tells what their process holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import threading
 
 import millstream
+
+MESSAGES = [{"role": "user", "content": "silent"}]
 
 
 def facts() -> dict[str, int]:
