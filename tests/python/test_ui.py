@@ -691,14 +691,13 @@ def test_a_reader_behind_what_is_kept_is_told(side: Side) -> None:
 
 def test_finished_answers_make_room(side: Side) -> None:
     replays = ui.Replays(max_bytes=10_000)
-    for key in ("old", "new"):
-        _, stream = side.ask("x" * 2000 + " y" * 20)
+    for key in ("old", "new", "newest"):
+        _, stream = side.ask(mock.Answer(["x" * 4000]))
         side.read(replays.add(key, ui.sse(stream))).all()
-    assert replays._held <= 10_000
-    _, stream = side.ask(mock.Answer(["z" * 4000] * 2))
-    side.read(replays.add("newest", ui.sse(stream))).all()
-    assert "old" not in replays
-    assert replays._held <= 10_000
+        assert replays._held <= 10_000
+    assert [key in replays for key in ("old", "new", "newest")] == [False, True, True]
+    body = side.read(replays.resume("new")).all()
+    assert parsed(body)[-1]["type"] == "done"
 
 
 def test_the_number_of_answers_is_bounded(side: Side) -> None:

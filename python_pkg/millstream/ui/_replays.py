@@ -131,14 +131,17 @@ class Replays:
         return self._lock
 
     def _make_room(self) -> None:
-        self._forget(time.monotonic() - self._keep)
+        oldest = time.monotonic() - self._keep
+        for key in self._finished():
+            if self._answers[key].ended <= oldest:
+                self._remove(key)
         if len(self._answers) < self._max_streams:
             return
-        spare = [key for key, answer in list(self._answers.items()) if not answer.readers]
-        if not spare:
+        alone = [key for key, answer in list(self._answers.items()) if not answer.readers]
+        if not alone:
             raise LimitExceeded(f"max_streams: {self._max_streams} answers have readers")
         self._remove(
-            min(spare, key=lambda key: (not self._answers[key].over, self._answers[key].left))
+            (self._finished() or sorted(alone, key=lambda key: self._answers[key].left))[0]
         )
 
     def _remove(self, key: str) -> None:
@@ -147,18 +150,19 @@ class Replays:
         if answer is not None:
             answer.forget()
 
-    def _forget(self, before: float) -> None:
-        """Let go of what ended before that time and is not being read."""
-        for key, answer in list(self._answers.items()):
-            if answer.over and not answer.readers and answer.ended <= before:
-                self._remove(key)
+    def _finished(self) -> list[str]:
+        """The names of what has ended and is not being read, the oldest first."""
+        found = [(answer.ended, key) for key, answer in list(self._answers.items()) if answer.spare]
+        return [key for _, key in sorted(found)]
 
     def _shrink(self) -> None:
-        if self._held <= self._max_bytes:
-            return
-        self._forget(time.monotonic())
+        finished = iter(self._finished() if self._held > self._max_bytes else ())
         while self._held > self._max_bytes:
-            max(self._answers.values(), key=lambda answer: answer.held).trim()
+            key = next(finished, None)
+            if key is not None:
+                self._remove(key)
+            else:
+                max(self._answers.values(), key=lambda answer: answer.held).trim()
 
     def _watch(self) -> None:
         """Have somebody look at the deadlines of answers without readers."""
@@ -218,6 +222,10 @@ class _Answer:
     def over(self) -> bool:
         return self.source.over
 
+    @property
+    def spare(self) -> bool:
+        return self.over and not self.readers
+
     def take(self) -> bool:
         """Whether the stream had something, or has ended."""
         frames = self.source.take()
@@ -247,11 +255,11 @@ class _Answer:
 
     def stop(self) -> None:
         """What came until now is the answer."""
+        self.source.stream.cancel()
         while not self.over and self.take():
             pass
         if not self.over:
             self.append(self.source.stop())
-        self.source.stream.cancel()
         self.store._shrink()
 
     def forget(self) -> None:
