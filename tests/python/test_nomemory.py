@@ -75,6 +75,9 @@ def ended():
     stream.result()
     return stream
 
+def ended_chunks():
+    return (chunk for chunk in ask() if chunk.type == "text")
+
 def cancelled(stream):
     stream.cancel()
     try:
@@ -119,6 +122,8 @@ OPERATIONS = {
     "response": "ended, taken('response'), lambda r: r.request_id == '7'",
     "metrics": "ended, lambda s: client.metrics(), lambda r: r['streams_ok']",
     "partial": "millstream.PartialJSON, grown, lambda r: r[1:] == [{'b': [1.5, None]}]",
+    "frame": "lambda: list(ended_chunks()), lambda c: [millstream._core.frame(b'a', x, b'z', 7)"
+    " for x in (c[0], c[1], '\\\\', '\\ud800')], lambda r: r[1] == b'id: 7\\na\\xc3\\xa9z'",
     "cancelled": "begun, cancelled, lambda r: r == 'Cancelled'",
 }
 NEVER = {
