@@ -146,6 +146,7 @@ static PyObject *wrap_chunk(StreamObject *self, const mill_chunk *chunk) {
 
 /* Take one object without waiting; NULL with `ret_code` saying why. */
 typedef PyObject *(*take_function)(StreamObject *self, int *ret_code);
+typedef PyObject *(*gather_function)(StreamObject *self, PyObject *taken);
 
 static PyObject *take_chunk(StreamObject *self, int *ret_code) {
   mill_chunk chunk;
@@ -249,28 +250,32 @@ static PyObject *stream_next_batch(PyObject *op, PyObject *unused) {
 
 /*
  * The same without waiting, for event loops: None at the end, NotImplemented when nothing is there
- * yet.
+ * yet. `gather` makes more of what was taken, or is NULL.
  */
-static PyObject *take_now(StreamObject *self, take_function take) {
+static PyObject *take_now(StreamObject *self, take_function take, gather_function gather) {
+  int64_t taken_ns = wait_clock_ns(); /* the loop has the GIL: from here on it is held for this */
   int code;
   PyObject *object = take(self, &code);
   if (code == MILL_AGAIN)
     return Py_NewRef(Py_NotImplemented);
-  return none_at_end(code == MILL_OK ? object : end_or_error(self, code));
+  if (code != MILL_OK)
+    object = end_or_error(self, code);
+  else if (object && gather)
+    object = gather(self, object);
+  wait_handed_over(self, taken_ns);
+  return none_at_end(object);
 }
 
 static PyObject *stream_poll(PyObject *self, PyObject *unused) {
-  return take_now((StreamObject *)self, take_chunk);
+  return take_now((StreamObject *)self, take_chunk, NULL);
 }
 
 static PyObject *stream_poll_event(PyObject *self, PyObject *unused) {
-  return take_now((StreamObject *)self, take_event);
+  return take_now((StreamObject *)self, take_event, NULL);
 }
 
-static PyObject *stream_poll_batch(PyObject *op, PyObject *unused) {
-  StreamObject *self = (StreamObject *)op;
-  PyObject *chunk = take_now(self, take_chunk);
-  return !chunk || chunk == Py_None || chunk == Py_NotImplemented ? chunk : batch_of(self, chunk);
+static PyObject *stream_poll_batch(PyObject *self, PyObject *unused) {
+  return take_now((StreamObject *)self, take_chunk, batch_of);
 }
 
 /* Take everything that is there: MILL_AGAIN or MILL_END, or -1 with the stream's error raised. */

@@ -6,6 +6,7 @@ while it waits leaves another thread 1 % of its time, and stops it for a second 
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -181,3 +182,17 @@ def test_a_wait_is_one_take_of_the_gil(serve: Serve, connect: Connect) -> None:
     assert metrics["gil_takes"] == 1
     assert sum(metrics["gil_hold_seconds"].values()) == 1
     assert metrics["gil_hold_total"] > 0
+
+
+def test_what_an_event_loop_is_handed_is_measured_too(serve: Serve) -> None:
+    server = serve(mock.Answer(["x"] * 100))
+
+    async def read() -> dict[str, Any]:
+        client = millstream.AsyncClient(base_url=server.url, api_key="k")
+        async for _ in client.stream(model="m", messages=MESSAGES):
+            pass
+        return client.metrics()
+
+    metrics = asyncio.run(read())
+    assert metrics["gil_hold_total"] > 0
+    assert sum(metrics["gil_hold_seconds"].values()) >= metrics["chunks"]

@@ -14,7 +14,10 @@ ERROR = 1
 INTERRUPTED = 128 + 2  # as a shell shows a program that SIGINT ended
 PIPE_CLOSED = 128 + 13  # the same of SIGPIPE
 
-_COMMANDS = {"events": "print the events of a server as they come"}
+_COMMANDS = {
+    "demo": "stream an answer of the built-in mock server, or serve a chat page",
+    "events": "print the events of a server as they come",
+}
 """Each is the `command` of a file of its name, imported when it is asked for."""
 
 

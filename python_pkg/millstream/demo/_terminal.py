@@ -1,6 +1,4 @@
-"""The demonstration behind `./dev demo`: an answer streamed into the terminal, and what it cost.
-
-    python -m millstream.demo [--prompt TEXT] [--pace SECONDS]
+"""An answer streamed into the terminal, and what it cost.
 
 The embedded mock model server runs in a process of its own; a Python thread computes beside the
 stream all the time, and the line under the answer tells how much of its speed it kept.
@@ -8,22 +6,19 @@ stream all the time, and the line under the answer tells how much of its speed i
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import subprocess
 import sys
 import threading
 import time
 
-from . import Client, Error, metrics
+from .. import Client, Error, metrics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from . import Stream
-
-_PROMPT = "Why is a mill beside a stream?"
+    from .. import Stream
 
 
 class BusyThread(threading.Thread):
@@ -91,15 +86,13 @@ def mock_server(pace: float) -> Iterator[str]:
             process.wait()
 
 
-def show(stream: Stream) -> None:
-    """Print an answer as it comes."""
+def _print(stream: Stream) -> None:
     for text in stream.texts():
         print(text, end="", flush=True)
     print()
 
 
-def run(prompt: str, pace: float) -> None:
-    """Stream one answer beside a busy thread and print what it cost."""
+def _run(prompt: str, pace: float) -> None:
     busy = BusyThread()
     with mock_server(pace) as url:
         client = Client(base_url=url, api_key="demo")
@@ -112,7 +105,7 @@ def run(prompt: str, pace: float) -> None:
 
         beside = Measurement(busy)
         stream = client.stream(model="mock", messages=messages)
-        show(stream)
+        _print(stream)
         cpu, beside_speed = beside.end()
         busy.stop()
 
@@ -125,23 +118,11 @@ def run(prompt: str, pace: float) -> None:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the demonstration; 0, or 1 with a line that says what failed."""
-    parser = argparse.ArgumentParser(
-        prog="millstream.demo", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--prompt", default=_PROMPT)
-    parser.add_argument(
-        "--pace", type=float, default=0.03, help="seconds between chunks (default: %(default)s)"
-    )
-    arguments = parser.parse_args(argv)
+def show(prompt: str, pace: float) -> int:
+    """Stream one answer beside a busy thread and print what it cost; 0, or 1 with what failed."""
     try:
-        run(arguments.prompt, arguments.pace)
+        _run(prompt, pace)
     except Error as error:
         print(f"demo: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
