@@ -98,7 +98,8 @@ class _Chat:
         self, connect: Callable[[], AsyncClient], model: str, tools: bool, about: About
     ) -> None:
         self._connect = connect
-        self._asked = {"model": model, **({"tools": TOOLS} if tools else {})}
+        self._model = model
+        self._tools = TOOLS if tools else None
         self._about = about
         self.replays = ui.Replays(max_streams=_ANSWERS_KEPT, grace=_GRACE_S)
         self._measured: OrderedDict[str, tuple[AsyncClient, AsyncStream, float]] = OrderedDict()
@@ -114,7 +115,7 @@ class _Chat:
         given = await _json_of(request)
         client = self._connect()  # one an answer: its counters are this answer's alone
         try:
-            stream = client.stream(messages=given["messages"], **self._asked)
+            stream = client.stream(model=self._model, messages=given["messages"], tools=self._tools)
         except (KeyError, TypeError, ValueError, Error) as error:
             return _problem(400, type(error).__name__, str(error))
         answer = secrets.token_urlsafe(12)

@@ -1,4 +1,4 @@
-"""What the mock server answers on the chat page: the first scenario whose words the question has."""
+"""What the mock server answers on the chat page: words of the question choose a scenario."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from ..mock import Answer, Error, Request, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ..mock import Script
 
 FIRST_S = 0.25  # as long as a model that is near takes to its first token
 
@@ -49,15 +47,15 @@ _THOUGHTS = """\
 The stream is low, so there is little fall. An overshot wheel wants three metres of it at least; \
 that is out. What is left is breastshot or undershot.
 
-An undershot wheel runs on as little as 30 centimetres, but it only takes the push of the water, \
-and wastes two thirds. If a weir can raise the water to a metre and a half, a breastshot wheel gets \
-its weight too. So it depends on whether a weir may be built.
+An undershot wheel runs on as little as 30 centimetres, but it only takes the push of the \
+water, and wastes two thirds. If a weir can raise the water to a metre and a half, a breastshot \
+wheel gets its weight too. So it depends on whether a weir may be built.
 """
 
-_THOUGHT_THROUGH = (
-    "With a weir: a **breastshot** wheel, which uses the water's weight and keeps about 70 % of its "
-    "power. Without one: an **undershot** wheel. It gives half of that, and runs on almost any fall."
-)
+_THOUGHT_THROUGH = """\
+With a weir: a **breastshot** wheel, which uses the water's weight and keeps about 70 % of its \
+power. Without one: an **undershot** wheel. It gives half of that, and runs on almost any fall.
+"""
 
 _SCRIPT = """\
 Here is one, as text. Nothing of it runs:

@@ -22,7 +22,6 @@ from ._scenarios import FIRST_S, SCENARIOS, script
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from types import FrameType
 
 _GRACE_S = 2  # for connections to end once their answers have
 _BACKLOG = 128
@@ -38,9 +37,9 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._end_answers = end_answers
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._end_answers()
-        super().handle_exit(sig, frame)
+        await super().shutdown(sockets)
 
 
 def serve(options: argparse.Namespace) -> int:
