@@ -30,7 +30,7 @@ class Demo:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
-        self.url = line.split()[4]
+        self.url = line.split()[5]
 
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal; exit code and standard error."""

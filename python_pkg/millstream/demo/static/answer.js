@@ -56,6 +56,7 @@ export class AnswerView {
 
   /** Show the tool call of that number as it is now. */
   call(index) {
+    this.#draw(); // what came before it stands before it
     this.#waiting.remove();
     this.#calls[index] ??= this.#newCall();
     this.#calls[index](this.#answer.calls[index], this.#answer.state);
@@ -108,7 +109,7 @@ export class AnswerView {
     summary.append(title);
     const body = element("div", "folded plain");
     frame.append(summary, body);
-    this.element.insertBefore(frame, this.#waiting);
+    this.element.firstElementChild.after(frame);
     return { frame, title, body };
   }
 

@@ -142,7 +142,7 @@ function readFence(lines, at) {
   let to = at + 1;
   while (to < lines.length && !closesFence(lines[to], closes)) to++;
   const closed = to < lines.length;
-  const body = lines.slice(at + 1, to).join("\n");
+  const body = lines.slice(at + 1, to).join("\n") + (closed && to > at + 1 ? "\n" : "");
   const build = () => {
     const code = codeBlock(language);
     code.text.data = body;
@@ -170,7 +170,7 @@ function withoutClosingMarks(text) {
   while (end && " \t".includes(text[end - 1])) end--;
   let mark = end;
   while (mark && text[mark - 1] === "#") mark--;
-  return text.slice(0, mark === 0 || " \t".includes(text[mark - 1]) ? mark : end);
+  return text.slice(0, mark === 0 || " \t".includes(text[mark - 1]) ? mark : end).trimEnd();
 }
 
 function readRule(lines, at) {
@@ -212,7 +212,7 @@ function readList(lines, at, depth) {
     } else {
       break;
     }
-    loose ||= afterBlank;
+    loose ||= afterBlank && indent <= width; // what is deeper is another list's
   }
   const build = (open) => {
     const list = element(ordered ? "ol" : "ul");

@@ -2,6 +2,7 @@
 
 const EVERY_MS = 250;
 const WINDOW_S = 1; // the rate is that of the last second
+const BURST_S = 0.05; // what came all at once has no rate
 
 const STATES = { streaming: "Streaming", done: "Done", stopped: "Stopped", error: "Failed" };
 
@@ -55,7 +56,8 @@ export class Strip {
     if (first_chunk == null) return;
     this.#put("first-chunk", `${(first_chunk * 1000).toFixed(0)} ms`);
     const rate = total == null ? this.#rateNow(elapsed, chunks) : chunks / (total - first_chunk);
-    if (Number.isFinite(rate)) this.#put("rate", rate < 10 ? rate.toFixed(1) : rate.toFixed(0));
+    const isBurst = (total ?? elapsed) - first_chunk < BURST_S;
+    if (!isBurst && Number.isFinite(rate)) this.#put("rate", rate.toFixed(rate < 10 ? 1 : 0));
     const share = (100 * gil_held) / (total ?? elapsed);
     this.#put("gil", `${(gil_held * 1000).toFixed(2)} ms · ${share.toFixed(2)} %`);
   }
