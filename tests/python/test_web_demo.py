@@ -135,9 +135,11 @@ def test_reload_in_the_middle_and_the_rest_arrives(begin: Begin, serve: Serve) -
     resumed: list[str | None] = []
     chat.page.on(
         "request",
-        lambda request: resumed.append(request.headers.get("last-event-id"))
-        if request.url.rpartition("/")[0].endswith("/answers")
-        else None,
+        lambda request: (
+            resumed.append(request.headers.get("last-event-id"))
+            if request.url.rpartition("/")[0].endswith("/answers")
+            else None
+        ),
     )
     chat.page.reload()
     expect(chat.answer).to_have_text("One")  # what was there, before anything new has come
@@ -390,7 +392,11 @@ def test_markdown_is_the_same_however_it_is_cut(markdown: Page, source: str) -> 
         ("```\nnot closed\n``", ".code code", ["not closed\n``"]),
         ("| a | b |\n|:-:|--:|\n| 1 | `x` \\| y |\n| 2 |\n\nend", "td", ["1", "x | y", "2", ""]),
         ("| a | b |\n|:-:|--:|\n| 1 | 2 |", "th[scope=col].right", ["b"]),
-        ("[a](https://x.test/(b)?q=1) <https://y.test>", "a[rel~=noopener]", ["a", "https://y.test"]),
+        (
+            "[a](https://x.test/(b)?q=1) <https://y.test>",
+            "a[rel~=noopener]",
+            ["a", "https://y.test"],
+        ),
         ("see https://z.test/a_b.", 'a[href="https://z.test/a_b"]', ["https://z.test/a_b"]),
         ("(https://z.test/x)", 'a[href="https://z.test/x"]', ["https://z.test/x"]),
         ("[a *b*](http://x.test 'title') [c](/local) [d]", "a", ["a b"]),
@@ -539,75 +545,16 @@ def test_nothing_is_wider_than_a_phone(begin: Begin) -> None:
     assert size >= 16  # below that a phone zooms in on focus
 
 
-CHECK = """
-() => {
-  const faults = [];
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
-    return [r, g, b, a / 255];
-  };
-  const over = ([r, g, b, a], [R, G, B]) =>
-    [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
-  const behind = (node) => {
-    const color = rgba(getComputedStyle(node).backgroundColor);
-    return color[3] === 1 ? color : over(color, node.parentElement ? behind(node.parentElement) : [255, 255, 255]);
-  };
-  const light = (color) => {
-    const [r, g, b] = color.slice(0, 3).map((c) => {
-      c /= 255;
-      return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const contrast = (node, color) => {
-    const back = behind(node);
-    const [high, low] = [light(over(rgba(color), back)), light(back)].sort((a, b) => b - a);
-    return (high + 0.05) / (low + 0.05);
-  };
-  const seen = (node) => node.checkVisibility() && node.getBoundingClientRect().width > 1;
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  let texts = 0;
-  while (walker.nextNode()) {
-    const node = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !seen(node)) continue;
-    texts++;
-    const ratio = contrast(node, getComputedStyle(node).color);
-    if (ratio < 4.5) faults.push(`contrast ${ratio.toFixed(2)}: ${walker.currentNode.data}`);
-  }
-  for (const node of document.querySelectorAll("button svg")) {
-    if (!seen(node)) continue;
-    const ratio = contrast(node.parentElement, getComputedStyle(node).color);
-    if (ratio < 3) faults.push(`contrast of a sign ${ratio.toFixed(2)}`);
-  }
-  for (const node of document.querySelectorAll("button, a, textarea, summary, [tabindex='0']")) {
-    const name = node.getAttribute("aria-label") || node.labels?.[0]?.textContent || node.textContent;
-    if (!name.trim()) faults.push(`no name: ${node.outerHTML.slice(0, 80)}`);
-  }
-  for (const node of document.querySelectorAll("svg")) {
-    if (!node.closest("[aria-hidden=true]")) faults.push("a sign that is read out");
-  }
-  const ids = [...document.querySelectorAll("[id]")].map((node) => node.id);
-  if (new Set(ids).size !== ids.length) faults.push("an id twice");
-  for (const [selector, count] of [["h1", 1], ["main", 1], ["[role=log]", 1], ["header", 1]]) {
-    if (document.querySelectorAll(selector).length !== count) faults.push(`not ${count}: ${selector}`);
-  }
-  const levels = [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter((h) => h.checkVisibility()).map((h) => +h.tagName[1]);
-  levels.forEach((level, i) => i && level > levels[i - 1] + 1 && faults.push(`h${level} after h${levels[i - 1]}`));
-  if (!document.documentElement.lang) faults.push("no language");
-  return { texts, faults };
-}
-"""
+CHECK = Path(__file__).with_name("page_faults.js").read_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_and_has_names(begin: Begin, serve: Serve, scheme: str) -> None:
     call = mock.ToolCall("current_time", {"time_zone": "UTC"})
-    text = "# Head\n\ntext [link](https://x.test) `code`\n\n> quote\n\n|a|\n|-|\n|b|\n\n```py\nx\n```"
-    script = [mock.Answer("See:", tool_calls=[call], reasoning="Hm."), text]
+    text = (
+        "# Head\n\ntext [link](https://x.test) `code`\n\n> quote\n\n|a|\n|-|\n|b|\n\n```py\nx\n```"
+    )
+    script = [mock.Answer("See:", tool_calls=[call], reasoning="Hm."), "\n\n".join(blocks)]
     chat = begin([*script, mock.Answer("Half", error="Broken.")], color_scheme=scheme)
     empty = chat.page.evaluate(CHECK)
     assert empty["texts"] >= 5
