@@ -551,9 +551,7 @@ CHECK = Path(__file__).with_name("page_faults.js").read_text()
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_and_has_names(begin: Begin, serve: Serve, scheme: str) -> None:
     call = mock.ToolCall("current_time", {"time_zone": "UTC"})
-    text = (
-        "# Head\n\ntext [link](https://x.test) `code`\n\n> quote\n\n|a|\n|-|\n|b|\n\n```py\nx\n```"
-    )
+    blocks = ["# Head", "[a](https://x.test) `b`", "> quote", "|a|\n|-|\n|b|", "```py\nx\n```"]
     script = [mock.Answer("See:", tool_calls=[call], reasoning="Hm."), "\n\n".join(blocks)]
     chat = begin([*script, mock.Answer("Half", error="Broken.")], color_scheme=scheme)
     empty = chat.page.evaluate(CHECK)
@@ -603,20 +601,25 @@ def test_each_suggestion_shows_what_it_says(own_mock: Demo, tabs: Tabs) -> None:
 # ---- pictures ------------------------------------------------------------------------------------
 
 
-def test_screenshots(own_mock: Demo, tabs: Tabs, tmp_path: Path) -> None:
+def test_screenshots(tabs: Tabs, tmp_path: Path) -> None:
     """Pictures for the README, in MILLSTREAM_SCREENSHOTS where that names a folder."""
     folder = Path(os.environ.get("MILLSTREAM_SCREENSHOTS", tmp_path))
-    wide = {"viewport": {"width": 1000, "height": 760}, "device_scale_factor": 1.5}
-    light = Chat(tabs.open(own_mock.url, color_scheme="light", **wide))
-    light.ask("How does a water mill work?")
-    expect(light.send).to_be_visible()
-    light.page.screenshot(path=folder / "demo-light.png", animations="disabled")
-    dark = Chat(tabs.open(own_mock.url, color_scheme="dark", device_scale_factor=2, **PHONE))
-    for question in ("Think: which wheel is best?", "What time is it in Tokyo?"):
-        dark.ask(question)
-        expect(dark.stop).to_be_visible()
-        expect(dark.send).to_be_visible()
-    dark.page.screenshot(path=folder / "demo-dark.png", animations="disabled")
+    wide = {"viewport": {"width": 1000, "height": 800}, "device_scale_factor": 1.5}
+    with demo("--pace", "0.01") as running:
+        light = Chat(tabs.open(running.url, color_scheme="light", **wide))
+        light.ask("How does a water mill work?")
+        expect(light.answer.locator("pre")).to_contain_text("return 9.81")
+        light.page.screenshot(path=folder / "demo-light.png", animations="disabled")
+        dark = Chat(tabs.open(running.url, color_scheme="dark", device_scale_factor=2, **PHONE))
+        dark.ask("Think: which wheel is best?")
+        expect(dark.strip).to_have_attribute("data-state", "done")
+        dark.ask("What time is it in Tokyo?")
+        expect(dark.answer).to_contain_text("It is")
+        expect(dark.strip).to_have_attribute("data-state", "done")
+        expect(dark.page.locator("#rate")).not_to_have_text("–")
+        dark.page.screenshot(path=folder / "demo-dark.png", animations="disabled")
+        for page in (light.page, dark.page):
+            page.context.close()
     assert all((folder / f"demo-{name}.png").stat().st_size > 10_000 for name in ("light", "dark"))
 
 
