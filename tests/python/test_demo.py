@@ -164,6 +164,7 @@ def test_every_response_has_safe_headers(browser: Browser, path: str) -> None:
         "img-src 'self' data:"
     )
     assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Referrer-Policy"] == "no-referrer"
     assert "Access-Control-Allow-Origin" not in response.headers
@@ -238,9 +239,9 @@ def test_a_signal_ends_it_with_streams_open(serve: Serve, number: int) -> None:
         browser = Browser(running)
         response = browser.ask("GET", f"/api/answers/{browser.question()}")
         response.readline()  # it is being read
-        assert gate.wait_reached()
+        assert gate.wait_reached(GIVE_UP_S)
         code, err = running.end(number)
-        assert server.wait_disconnected()
+        assert server.wait_disconnected(timeout=GIVE_UP_S)
         rest = response.read().decode()
         browser.close()
     assert '"type":"stopped"' in rest

@@ -34,19 +34,22 @@ if TYPE_CHECKING:
 _STATIC = Path(__file__).parent / "static"
 _BODY_LIMIT = 4 * 1024 * 1024
 _ANSWERS_KEPT = 256
-_GRACE_S = 15  # for a reload; then an answer that nobody reads is cancelled
+_GRACE_S = 30  # for a reload; then an answer that nobody reads is cancelled
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    # no string becomes HTML, a script or a script's address, by whatever fault of the page
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _CSP,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",  # modules of two releases do not go together
 }
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
 
 
 class About(NamedTuple):
@@ -75,7 +78,8 @@ class _Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [(n.lower().encode(), v.encode()) for n, v in _HEADERS.items()]
+                given = {name for name, _ in message["headers"]}
+                own = [pair for pair in _RAW_HEADERS if pair[0] not in given]
                 message = {**message, "headers": [*message["headers"], *own]}
             await send(message)
 
@@ -105,7 +109,7 @@ class _Chat:
         self._measured: OrderedDict[str, tuple[AsyncClient, AsyncStream, float]] = OrderedDict()
 
     async def page(self, request: Request) -> Response:
-        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(_STATIC / "index.html")
 
     async def about(self, request: Request) -> Response:
         return JSONResponse(self._about._asdict())
@@ -113,6 +117,7 @@ class _Chat:
     async def ask(self, request: Request) -> Response:
         """Start an answer; it is read on whether somebody listens or not."""
         given = await _json_of(request)
+        began = time.monotonic()
         client = self._connect()  # one an answer: its counters are this answer's alone
         try:
             stream = client.stream(model=self._model, messages=given["messages"], tools=self._tools)
@@ -124,7 +129,7 @@ class _Chat:
         except LimitExceeded:
             stream.close()
             return _problem(503, "Too busy", "too many answers are being read; try again later")
-        self._measured[answer] = (client, stream, time.monotonic())
+        self._measured[answer] = (client, stream, began)
         if len(self._measured) > _ANSWERS_KEPT:
             self._measured.popitem(last=False)
         return JSONResponse({"id": answer}, status_code=201)

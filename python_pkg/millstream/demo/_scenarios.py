@@ -101,13 +101,10 @@ SCENARIOS = [
         lambda _: Answer(_THOUGHT_THROUGH, reasoning=_THOUGHTS),
     ),
     Scenario(
-        r"\b(time|clock)\b",
-        "What time is it in Tokyo?",
+        r"\b(dice|roll)\b",
+        "Roll two dice",
         "A tool call and its result",
-        lambda _: Answer(
-            "I look at the clock.",
-            tool_calls=[ToolCall("current_time", {"time_zone": "Asia/Tokyo"})],
-        ),
+        lambda _: Answer("I roll them.", tool_calls=[ToolCall("roll_dice", {"count": 2})]),
     ),
     Scenario(
         r"\bslow(ly)?\b",
@@ -135,7 +132,7 @@ def script(request: Request) -> Answer | Error:
     said = _messages(request)
     last = said[-1] if said else {}
     if last.get("role") == "tool":
-        return Answer(f"It is **{last.get('content')}**.")
+        return Answer(f"They show **{last.get('content')}**.")
     question = str(last.get("content", ""))
     for scenario in SCENARIOS:
         if re.search(scenario.words, question, re.IGNORECASE | re.DOTALL):

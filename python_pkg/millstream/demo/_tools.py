@@ -29,8 +29,8 @@ class Result(NamedTuple):
 
 def current_time(time_zone: str = "UTC") -> str:
     """The time in a zone of the tz database, to the minute."""
-    try:
-        zone = zoneinfo.ZoneInfo(time_zone)
+    try:  # UTC is known without a database of zones, too
+        zone = datetime.timezone.utc if time_zone == "UTC" else zoneinfo.ZoneInfo(time_zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"no time zone {time_zone!r} is known here") from error
     return datetime.datetime.now(zone).strftime("%A, %d %B %Y, %H:%M %Z")

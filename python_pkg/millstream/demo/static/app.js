@@ -17,6 +17,8 @@ const THEMES = ["auto", "light", "dark"];
 
 const at = (id) => document.getElementById(id);
 const question = at("question");
+// Where the focus goes when what had it is gone. On a phone the field would open the keyboard.
+const home = matchMedia("(pointer: coarse)").matches ? at("scroll") : question;
 const log = at("log");
 const scroller = new Scroller(at("scroll"), log, at("jump"));
 const strip = new Strip(at("strip"));
@@ -63,7 +65,11 @@ let saving = 0;
 function save() {
   clearTimeout(saving);
   saving = 0;
-  sessionStorage.setItem(KEY, JSON.stringify(turns));
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify(turns));
+  } catch {
+    // too long for the tab's storage: a reload will go back to what was kept last
+  }
 }
 
 function saveSoon() {
@@ -226,7 +232,7 @@ function retry(answer) {
   const index = turns.indexOf(answer);
   turns.splice(index);
   while (log.childElementCount > index) log.lastElementChild.remove();
-  question.focus();
+  home.focus();
   ask();
 }
 
@@ -247,7 +253,7 @@ function setBusy(busy) {
   const left = document.activeElement === at("stop");
   at("send").hidden = busy;
   at("stop").hidden = !busy;
-  if (left && !busy) question.focus();
+  if (left && !busy) home.focus();
 }
 
 /** The message field is as high as its text. */
@@ -264,7 +270,7 @@ function clear() {
   log.replaceChildren();
   strip.hide();
   at("empty").hidden = false;
-  question.focus();
+  home.focus();
 }
 
 function setTheme(theme) {
@@ -296,7 +302,7 @@ async function describe() {
       button.append(element("b", "", text), element("span", "", shows));
       button.addEventListener("click", () => {
         question.value = text;
-        question.focus();
+        home.focus();
         send();
       });
       const item = element("li");
@@ -332,11 +338,11 @@ question.addEventListener("keydown", (event) => {
   send();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") stop();
+  if (event.key === "Escape" && !event.isComposing) stop();
 });
 at("stop").addEventListener("click", () => {
   stop();
-  question.focus();
+  home.focus();
 });
 at("new").addEventListener("click", clear);
 at("theme-button").addEventListener("click", nextTheme);
@@ -346,4 +352,4 @@ nameTheme();
 restore();
 fit();
 describe();
-if (matchMedia("(pointer: fine)").matches) question.focus(); // a phone's keyboard stays closed
+if (home === question) home.focus();
