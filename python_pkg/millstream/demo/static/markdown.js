@@ -60,29 +60,31 @@ export class MarkdownView {
 
   /** Code is not built anew for each piece: its lines are added as they are complete. */
   #openCode(block) {
-    const { element: frame, text } = codeBlock(block.language);
+    const { frame, code } = codeBlock(block.language);
     this.#root.append(frame);
-    this.#code = { text, fence: block.fence };
+    this.#code = { code, fence: block.fence };
     this.#growCode(false);
   }
 
   /** Move the complete lines of the tail into the open code; whether the code is over. */
   #growCode(ended) {
-    const { text, fence } = this.#code;
+    const { code, fence } = this.#code;
     let from = 0;
-    for (let end; (end = this.#tail.indexOf("\n", from)) >= 0; from = end + 1) {
-      const line = this.#tail.slice(from, end);
-      if (closesFence(line, fence)) return this.#closeCode(end + 1);
-      text.appendData(line + "\n");
+    let over = false;
+    for (let end; !over && (end = this.#tail.indexOf("\n", from)) >= 0; ) {
+      over = closesFence(this.#tail.slice(from, end), fence);
+      if (!over) from = end + 1;
     }
+    if (from) code.append(this.#tail.slice(0, from));
     this.#tail = this.#tail.slice(from);
+    if (over) return this.#closeCode(this.#tail.indexOf("\n") + 1);
     if (ended) {
-      if (!closesFence(this.#tail, fence)) text.appendData(this.#tail);
+      if (!closesFence(this.#tail, fence)) code.append(this.#tail);
       return this.#closeCode(this.#tail.length);
     }
     if (!UNDECIDED.test(this.#tail)) {
       this.#last = [document.createTextNode(this.#tail)];
-      text.after(...this.#last);
+      code.append(...this.#last);
     }
     return false;
   }
@@ -144,9 +146,9 @@ function readFence(lines, at) {
   const closed = to < lines.length;
   const body = lines.slice(at + 1, to).join("\n") + (closed && to > at + 1 ? "\n" : "");
   const build = () => {
-    const code = codeBlock(language);
-    code.text.data = body;
-    return code.element;
+    const { frame, code } = codeBlock(language);
+    code.append(body);
+    return frame;
   };
   return { to: closed ? to + 1 : to, build, fence: closed ? "" : closes, language };
 }
@@ -543,22 +545,19 @@ function withBlocks(name, lines, depth, open) {
   return made;
 }
 
-/** {element, label, text}: a code block with its language and a button that copies it. */
+/** {frame, code}: a code block with its language and a button that copies it; code: to be filled. */
 function codeBlock(language) {
-  const text = document.createTextNode("");
   const code = element("code");
-  code.append(text);
   const pre = element("pre");
   pre.tabIndex = 0; // so that a wide one can be scrolled by keyboard
   pre.setAttribute("aria-label", "Code");
   pre.setAttribute("role", "group");
   pre.append(code);
-  const label = element("span", "language", language);
   const head = element("div", "code-head");
-  head.append(label, copyButton("Copy code", () => code.textContent));
+  head.append(element("span", "language", language), copyButton("Copy code", () => code.textContent));
   const frame = element("div", "code");
   frame.append(head, pre);
-  return { element: frame, label, text };
+  return { frame, code };
 }
 
 /** A button that copies what `read()` gives, and says whether it could. */
