@@ -1,7 +1,7 @@
 // What is wrong with a page for those who see it badly or not at all: {texts, faults}.
 //
-// Contrast of all text (WCAG 2, 1.4.3: 4.5) and of the buttons' signs (1.4.11: 3), names of what can
-// be used, the order of headings, landmarks.
+// Contrast of all text (WCAG 2, 1.4.3: 4.5) and of the buttons' signs (1.4.11: 3), names of what
+// can be used, the order of headings, landmarks.
 () => {
   const faults = [];
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });

@@ -148,7 +148,7 @@ def browser(page: Demo) -> Iterator[Browser]:
     browser.close()
 
 
-STATIC = ["app.js", "markdown.js", "theme.js", "style.css", "icon.svg"]
+STATIC = ["app.js", "markdown.js", "nodes.js", "theme.js", "style.css", "icon.svg"]
 
 
 @needs_server

@@ -19,7 +19,7 @@ export class Announcer {
   /** Take a piece of an answer; its whole sentences are told together, a moment later. */
   append(text) {
     this.#pending += text;
-    for (let end; (end = this.#pending.search(SENTENCE)) >= 0; ) {
+    for (let end; (end = this.#pending.search(SENTENCE)) >= 0;) {
       this.#take(this.#pending.slice(0, end + 1));
       this.#pending = this.#pending.slice(end + 1);
     }

@@ -1,6 +1,7 @@
 // One answer: what is known of it, and its element, which grows with the server's events.
 
-import { copyButton, element, MarkdownView } from "./markdown.js";
+import { MarkdownView } from "./markdown.js";
+import { copyButton, element } from "./nodes.js";
 
 /** An answer about which nothing is known yet. Plain data: it is kept over a reload. */
 export function newAnswer() {

@@ -1,12 +1,12 @@
 // The page: questions go to the server, answers come back as events, a reload goes on where it was.
 //
-// The conversation is kept in this tab's sessionStorage, with the id of the last event of the answer
-// that is still coming: from there on the server sends it again.
+// The conversation is kept in this tab's sessionStorage, with the id of the last event of the
+// answer that is still coming: from there on the server sends it again.
 
 import { Announcer } from "./announcer.js";
 import { AnswerView, newAnswer } from "./answer.js";
 import { events, Gone } from "./events.js";
-import { element } from "./markdown.js";
+import { element } from "./nodes.js";
 import { Scroller } from "./scroller.js";
 import { Strip } from "./strip.js";
 
@@ -55,9 +55,17 @@ function messages() {
     const calls = turn.calls.filter((call) => call.result != null);
     if (!turn.text && !calls.length) return [];
     const said = { role: "assistant", content: turn.text };
-    if (calls.length) said.tool_calls = calls.map(({ id, name, arguments: given }) => ({ id, name, arguments: given }));
-    return [said, ...calls.map((call) => ({ role: "tool", tool_call_id: call.id, name: call.name, content: call.result }))];
+    if (calls.length) said.tool_calls = calls.map(asMade);
+    return [said, ...calls.map(asAnswered)];
   });
+}
+
+function asMade(call) {
+  return { id: call.id, name: call.name, arguments: call.arguments };
+}
+
+function asAnswered(call) {
+  return { role: "tool", tool_call_id: call.id, name: call.name, content: call.result };
 }
 
 let saving = 0;
@@ -181,7 +189,7 @@ async function finish(answer) {
 /** Run a tool on the server; what goes wrong is the call's result too, for the model to see. */
 async function run(call) {
   try {
-    const { content, failed } = await post("api/tools", { name: call.name, arguments: call.arguments });
+    const { content, failed } = await post("api/tools", asMade(call));
     Object.assign(call, { result: content, failed });
   } catch (error) {
     Object.assign(call, { result: error.message, failed: true });
@@ -194,7 +202,8 @@ function rounds() {
 }
 
 function fail(answer, error) {
-  const name = error instanceof Gone ? "Connection lost" : (error.title ?? "The server cannot be reached");
+  const name =
+    error instanceof Gone ? "Connection lost" : (error.title ?? "The server cannot be reached");
   answer.error = { name, text: error.message };
   end(answer, "error");
 }

@@ -36,7 +36,7 @@ async function* connection(url, last, signal) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   try {
     let text = "";
-    for (let part; !(part = await reader.read()).done; ) {
+    for (let part; !(part = await reader.read()).done;) {
       text += part.value;
       const blocks = text.split("\n\n");
       text = blocks.pop();

@@ -7,6 +7,8 @@
 // Limits: emphasis and blocks nest 12 deep, what is deeper stays text. The cost of a piece grows
 // with the last block, not with the answer; code grows by its new lines alone.
 
+import { copyButton, element } from "./nodes.js";
+
 const MAX_DEPTH = 12;
 const MAX_LINK = 2000; // characters of its text, and of its address
 const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$/;
@@ -71,7 +73,7 @@ export class MarkdownView {
     const { code, fence } = this.#code;
     let from = 0;
     let over = false;
-    for (let end; !over && (end = this.#tail.indexOf("\n", from)) >= 0; ) {
+    for (let end; !over && (end = this.#tail.indexOf("\n", from)) >= 0;) {
       over = closesFence(this.#tail.slice(from, end), fence);
       if (!over) from = end + 1;
     }
@@ -112,7 +114,7 @@ function offsetOf(lines, index) {
 /** The blocks of lines: {from, to, build(open)}; of the one that is `open` more may come. */
 function readBlocks(lines, depth) {
   const blocks = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     if (isBlank(lines[at])) {
       at++;
       continue;
@@ -182,7 +184,8 @@ function readRule(lines, at) {
 function readQuote(lines, at, depth) {
   let to = at;
   const inner = [];
-  for (let quoted; to < lines.length && (quoted = QUOTE.exec(lines[to])); to++) inner.push(quoted[1]);
+  for (let quoted; to < lines.length && (quoted = QUOTE.exec(lines[to])); to++)
+    inner.push(quoted[1]);
   return to === at ? null : { to, build: (open) => withBlocks("blockquote", inner, depth, open) };
 }
 
@@ -301,7 +304,10 @@ function buildTable(head, marks, rows, open) {
 function readParagraph(lines, at) {
   let to = at + 1;
   while (to < lines.length && !isBlank(lines[to]) && !startsBlock(lines[to])) to++;
-  const text = lines.slice(at, to).map((line) => line.trimStart()).join("\n");
+  const text = lines
+    .slice(at, to)
+    .map((line) => line.trimStart())
+    .join("\n");
   return { to, build: (open) => withInline("p", text, open) };
 }
 
@@ -453,7 +459,10 @@ class Inline {
     if (inner !== bracket && this.#text[inner - 1] !== "!") return null; // the inner one is it
     const end = this.#endOfTarget(middle + 2);
     if (end < 0) return this.#halfLink(bracket, middle);
-    const target = this.#text.slice(middle + 2, end).trim().split(/\s/, 1)[0];
+    const target = this.#text
+      .slice(middle + 2, end)
+      .trim()
+      .split(/\s/, 1)[0];
     return { nodes: this.#anchor(target, bracket + 1, middle), to: end + 1 };
   }
 
@@ -525,13 +534,6 @@ function anchor(address) {
 
 // ---- nodes ----------------------------------------------------------------------------------
 
-export function element(name, className = "", text = "") {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text) made.textContent = text;
-  return made;
-}
-
 function withInline(name, text, open) {
   const made = element(name);
   new Inline(text, open).into(made);
@@ -545,7 +547,7 @@ function withBlocks(name, lines, depth, open) {
   return made;
 }
 
-/** {frame, code}: a code block with its language and a button that copies it; code: to be filled. */
+/** {frame, code}: a code block with its language and a button that copies what fills `code`. */
 function codeBlock(language) {
   const code = element("code");
   const pre = element("pre");
@@ -554,29 +556,11 @@ function codeBlock(language) {
   pre.setAttribute("role", "group");
   pre.append(code);
   const head = element("div", "code-head");
-  head.append(element("span", "language", language), copyButton("Copy code", () => code.textContent));
+  head.append(
+    element("span", "language", language),
+    copyButton("Copy code", () => code.textContent),
+  );
   const frame = element("div", "code");
   frame.append(head, pre);
   return { frame, code };
-}
-
-/** A button that copies what `read()` gives, and says whether it could. */
-export function copyButton(label, read) {
-  const button = element("button", "quiet", "Copy");
-  button.type = "button";
-  button.setAttribute("aria-label", label);
-  button.addEventListener("click", async () => {
-    button.textContent = (await copied(read())) ? "Copied" : "Not allowed";
-    setTimeout(() => (button.textContent = "Copy"), 1600);
-  });
-  return button;
-}
-
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false; // not a secure context, or refused by the user
-  }
 }

@@ -15,7 +15,7 @@ export class Strip {
     this.#root = root;
   }
 
-  /** Show the figures of the answer of that id, again and again until `show()` says another state. */
+  /** Show the figures of the answer of that id, until `show()` says another state. */
   follow(id) {
     this.#samples = [];
     this.show("streaming");
