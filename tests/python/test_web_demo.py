@@ -482,6 +482,25 @@ def test_all_of_it_by_keyboard(begin: Begin, serve: Serve) -> None:
     expect(chat.page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
+# What the button says next: it says it for a moment only, too short to look for from here.
+CLICK = """
+(button) => new Promise((resolve) => {
+  new MutationObserver(() => resolve(button.textContent)).observe(button, { childList: true });
+  button.click();
+})
+"""
+
+
+def test_code_and_answers_are_copied(begin: Begin) -> None:
+    text = "See:\n\n```sh\nls *\n```"
+    chat = begin(text, permissions=["clipboard-read", "clipboard-write"])
+    chat.ask("How?")
+    expect(chat.send).to_be_visible()
+    for name, copied in (("Copy code", "ls *\n"), ("Copy answer", text)):
+        assert chat.page.get_by_role("button", name=name).evaluate(CLICK) == "Copied"
+        assert chat.page.evaluate("() => navigator.clipboard.readText()") == copied
+
+
 def test_escape_stops(begin: Begin, serve: Serve) -> None:
     server = serve(mock.Answer(["One", mock.Gate()]))
     chat = begin(server)

@@ -1,5 +1,7 @@
 // The elements that the page makes: each says text, and none is made of a string of HTML.
 
+const SAID_MS = 1600;
+
 /** A new element of that name, class and text. */
 export function element(name, className = "", text = "") {
   const made = document.createElement(name);
@@ -10,13 +12,18 @@ export function element(name, className = "", text = "") {
 
 /** A button that copies what `read()` gives, and says whether it could. */
 export function copyButton(label, read) {
-  const button = element("button", "quiet", "Copy");
+  const button = element("button", "quiet");
+  const say = (text, name) => {
+    button.textContent = text;
+    button.setAttribute("aria-label", name);
+  };
   button.type = "button";
-  button.setAttribute("aria-label", label);
   button.addEventListener("click", async () => {
-    button.textContent = (await copied(read())) ? "Copied" : "Not allowed";
-    setTimeout(() => (button.textContent = "Copy"), 1600);
+    const text = (await copied(read())) ? "Copied" : "Not allowed";
+    say(text, text);
+    setTimeout(say, SAID_MS, "Copy", label);
   });
+  say("Copy", label);
   return button;
 }
 
