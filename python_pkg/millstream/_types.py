@@ -122,7 +122,7 @@ class Request:
     ) -> None:
         self.method = method
         self.url = without_password(url)
-        self.headers = {name: _masked(name, value) for name, value in headers}
+        self.headers = {name: masked(name, value) for name, value in headers}
         self.body = body
         self.json: Any = json
 
@@ -130,7 +130,7 @@ class Request:
         return f"Request({self.method!r}, {self.url!r}, {self.headers!r}, json={self.json!r})"
 
 
-def _masked(name: str, value: str) -> str:
+def masked(name: str, value: str) -> str:
     """The value of a header as it may be shown: of a secret, only its scheme ("Bearer ***")."""
     scheme, blank, _ = value.partition(" ")
     known = scheme.lower() in ("aws4-hmac-sha256", "basic", "bearer", "digest", "token") and blank
@@ -141,7 +141,7 @@ def _masked(name: str, value: str) -> str:
 
 def is_secret(name: str, value: str) -> bool:
     """The header carries a key, as its name or its value says."""
-    return _masked(name, value) != value
+    return masked(name, value) != value
 
 
 class Hidden(str):

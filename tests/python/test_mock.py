@@ -27,7 +27,7 @@ import pytest
 from conftest import Serve
 from millstream import mock
 from millstream.mock._models import MODELS
-from millstream.mock._reply import Responder, _in_chunks
+from millstream.mock._reply import Responder, in_chunks
 from millstream.mock._script import Part
 from millstream.mock._server import _Player
 
@@ -949,7 +949,7 @@ def test_where_the_pauses_are(script: mock.Script, pauses: str) -> None:
 
 
 def test_no_empty_chunk_ends_a_body_early() -> None:
-    assert list(_in_chunks([b"", b"ab", b""], ends=True)) == [b"2\r\nab\r\n", b"0\r\n\r\n"]
+    assert list(in_chunks([b"", b"ab", b""], ends=True)) == [b"2\r\nab\r\n", b"0\r\n\r\n"]
 
 
 def test_chunks_come_no_sooner_than_their_time(serve: Serve) -> None:

@@ -68,6 +68,11 @@ class Reply:
     then: Then
 
 
+def format_of(request: Request) -> Format:
+    """The format in which a request is answered, its errors too."""
+    return next((format_ for format_ in FORMATS if format_.serves(request)), _OPENAI_CHAT)
+
+
 class Responder:
     """Finds the reply to each request; holds the place in the script and the count of answers."""
 
@@ -82,16 +87,17 @@ class Responder:
         self._at = 0
         self._count = 0
 
-    def refusal(self, why: BadRequest) -> bytes:
+    @staticmethod
+    def refusal(why: BadRequest) -> bytes:
         """The answer to bytes that are no request; the connection cannot go on after it."""
         body = _OPENAI_CHAT.error(why.status, str(why))
         fields = {"Content-Type": _JSON, "Content-Length": str(len(body)), "Connection": "close"}
-        return _head_of(why.status, fields) + body
+        return head_of(why.status, fields) + body
 
     def reply(self, request: Request) -> Reply:
         """The answer to `request`; whatever goes wrong in here becomes an HTTP error."""
-        format_ = next((f for f in FORMATS if f.serves(request)), _OPENAI_CHAT)
-        writer = _Writer(request, Stamp(self._seed, self._count), format_)
+        format_ = format_of(request)
+        writer = Writer(request, Stamp(self._seed, self._count), format_)
         self._count += 1
         try:
             return self._reply(request, format_, writer)
@@ -100,7 +106,7 @@ class Responder:
         except Exception as why:  # the user's function: it must not take the server down
             return writer.error(Error(500, f"The script raised {type(why).__name__}: {why}"))
 
-    def _reply(self, request: Request, format_: Format, writer: _Writer) -> Reply:
+    def _reply(self, request: Request, format_: Format, writer: Writer) -> Reply:
         if self._api_key is not None and self._api_key not in _keys(request):
             raise Refused("The API key is missing, or is not the one of this server.", 401)
         if request.method == "GET" and request.path.endswith("/models"):
@@ -128,7 +134,7 @@ class Responder:
         self._at += 1
         return step(request) if callable(step) else step
 
-    def _answer_stream(self, answer: Answer, ask: Ask, format_: Format, writer: _Writer) -> Reply:
+    def _answer_stream(self, answer: Answer, ask: Ask, format_: Format, writer: Writer) -> Reply:
         events = format_.stream(ask, answer, writer.stamp)
         if answer.fails:
             events = _failing(events, answer, format_)
@@ -141,7 +147,7 @@ class Responder:
         fields = {"Content-Type": format_.content_type, "Cache-Control": "no-cache"}
         return writer.chunked(200, fields, events, _cut(answer))
 
-    def _answer_whole(self, answer: Answer, ask: Ask, format_: Format, writer: _Writer) -> Reply:
+    def _answer_whole(self, answer: Answer, ask: Ask, format_: Format, writer: Writer) -> Reply:
         if answer.fails:
             return writer.error(Error(500), _error(answer))
         fields = {"Content-Type": _JSON}
@@ -152,7 +158,7 @@ class Responder:
         half = content[: len(content) // 2]
         return writer.chunked(200, fields, chain(waits, [half]), _cut(answer))
 
-    def _replay(self, replay: Replay, format_: Format, writer: _Writer) -> Reply:
+    def _replay(self, replay: Replay, format_: Format, writer: Writer) -> Reply:
         body = replay.recorded
         if replay.content_type.startswith("text/event-stream"):
             body = _edited(replay, format_)
@@ -172,7 +178,7 @@ class Responder:
             yield part
 
 
-class _Writer:
+class Writer:
     """Puts an answer into HTTP in the way the request allows (RFC 9112, 6 and 9.3)."""
 
     def __init__(self, request: Request, stamp: Stamp, format_: Format) -> None:
@@ -197,7 +203,7 @@ class _Writer:
             then = cut
         if self._request.http11:
             fields = {**fields, "Transfer-Encoding": "chunked"}
-            parts = _in_chunks(parts, ends=cut is None or cut == "end")
+            parts = in_chunks(parts, ends=cut is None or cut == "end")
         return Reply(chain([self._head(status, fields)], parts), then)
 
     def error(self, error: Error, fault: Fault | None = None) -> Reply:
@@ -219,14 +225,14 @@ class _Writer:
     def _head(self, status: int, fields: Mapping[str, str]) -> bytes:
         ends = {} if self._request.keep_alive else {"Connection": "close"}
         request_id = {self._format.request_id: self.stamp.id("req_", 24)}
-        return _head_of(status, {**request_id, **fields, **ends})
+        return head_of(status, {**request_id, **fields, **ends})
 
 
 def _phrase(status: int) -> str:
     return _PHRASES.get(status, "Unknown")
 
 
-def _head_of(status: int, fields: Mapping[str, str]) -> bytes:
+def head_of(status: int, fields: Mapping[str, str]) -> bytes:
     """The status line and the headers; of a name given twice, in any case, the last one counts."""
     merged = {name.lower(): f"{name}: {value}\r\n" for name, value in fields.items()}
     return f"HTTP/1.1 {status} {_phrase(status)}\r\n{''.join(merged.values())}\r\n".encode(
@@ -234,7 +240,7 @@ def _head_of(status: int, fields: Mapping[str, str]) -> bytes:
     )
 
 
-def _in_chunks(parts: Iterable[Part], ends: bool) -> Iterator[Part]:
+def in_chunks(parts: Iterable[Part], ends: bool) -> Iterator[Part]:
     """The chunked coding (RFC 9112, 7.1), one HTTP chunk for each bytes object."""
     for part in parts:
         if not isinstance(part, bytes):
