@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import millstream
 from answers import GIVE_UP_S, MESSAGES
 from browser import chromium as chromium
 from browser import tabs as tabs
+from command_line import COMMAND, environment
 from listener import Listener
 from millstream import mock
 from processes import Process, Run
@@ -24,6 +26,7 @@ API_KEY = "sk-test-0b2c9d"
 Serve = Callable[..., mock.Server]
 Connect = Callable[..., millstream.Client]
 Ask = Callable[..., millstream.Stream]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 Listen = Callable[..., Listener]
 
 
@@ -32,7 +35,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy, key or certificate of the machine's reaches a test."""
     for name in (
         "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy",
-        "NO_PROXY", "OPENAI_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+        "NO_PROXY", "OPENAI_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_COLOR",
     ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
@@ -86,6 +89,27 @@ def run() -> Iterator[Run]:
     yield start
     for process in processes:
         process.stop()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start `millstream ARGUMENTS`; killed at the end of the test, or when it hangs."""
+    processes: list[subprocess.Popen[bytes]] = []
+    guards: list[threading.Timer] = []
+
+    def begin(*arguments: str, command: Sequence[str] = COMMAND, **more: Any) -> Any:
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), **more}
+        processes.append(subprocess.Popen([*command, *arguments], **given))
+        guards.append(threading.Timer(GIVE_UP_S, processes[-1].kill))
+        guards[-1].start()
+        return processes[-1]
+
+    yield begin
+    for guard in guards:
+        guard.cancel()
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(params=["sync", "async"])

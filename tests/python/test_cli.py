@@ -4,69 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from answers import GIVE_UP_S, head
-from conftest import Serve
+from command_line import Terminal, run
+from conftest import Serve, Start
 from listener import NO_CONTENT, feed
 from millstream import mock
 
 EVENT = b"data: x\n\n"
-MODULE = [sys.executable, "-m", "millstream"]
-# A shell without job control starts background programs with SIGINT ignored, and so all of theirs.
-LISTENS_TO_SIGINT = """
-import runpy, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.argv[0] = "millstream"
-runpy.run_module("millstream", run_name="__main__")
-"""
-
-Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture(autouse=True)
-def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Output is written at once by the command itself, not because somebody has asked Python to."""
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start `millstream ARGUMENTS`; killed at the end of the test, or when it hangs."""
-    processes: list[subprocess.Popen[bytes]] = []
-    guards: list[threading.Timer] = []
-
-    def begin(*arguments: str, command: list[str] = MODULE, **more: Any) -> Any:
-        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        processes.append(subprocess.Popen([*command, *arguments], **given))
-        guards.append(threading.Timer(GIVE_UP_S, processes[-1].kill))
-        guards[-1].start()
-        return processes[-1]
-
-    yield begin
-    for guard in guards:
-        guard.cancel()
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def run(*arguments: str, **more: Any) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `millstream ARGUMENTS`."""
-    done = subprocess.run(
-        [*MODULE, *arguments], capture_output=True, timeout=GIVE_UP_S, check=False, **more
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 # ---- what is printed -----------------------------------------------------------------------------
@@ -132,32 +85,15 @@ def test_text_is_utf_8_in_any_locale(serve: Serve) -> None:
     assert run("events", server.origin, env=env) == (0, "data: €豆腐😀\n\n", "")
 
 
-def in_a_terminal(start: Start, *arguments: str) -> str:
-    """What it prints where standard output is a terminal."""
-    ours, theirs = pty.openpty()
-    try:
-        process = start(*arguments, stdout=theirs)
-        os.close(theirs)
-        said = b""
-        while True:
-            try:
-                more = os.read(ours, 65536)
-            except OSError:  # Linux: the other side was closed
-                break
-            if not more:
-                break
-            said += more
-        assert process.wait(GIVE_UP_S) == 0
-    finally:
-        os.close(ours)
-    return said.decode().replace("\r\n", "\n")
-
-
-def test_a_terminal_gets_colour_and_no_command_of_the_servers(serve: Serve, start: Start) -> None:
-    server = serve([feed(b"id: 1\ndata: \x1b[31mred\x07\tok \xc2\x9b\n\n"), NO_CONTENT])
-    assert in_a_terminal(start, "events", server.origin) == (
-        "\x1b[2mid:\x1b[0m 1\n\x1b[2mdata:\x1b[0m \\x1b[31mred\\x07\tok \\x9b\n\n"
-    )
+def test_a_terminal_gets_colour_and_no_command_of_the_servers(serve: Serve) -> None:
+    server = serve([feed(b"id: 1\ndata: \x1b[31mred\x07\tok \xc2\x9b\n\n"), NO_CONTENT] * 2)
+    with Terminal("events", server.origin) as terminal:
+        assert terminal.end() == (
+            0,
+            "\x1b[2mid:\x1b[0m 1\n\x1b[2mdata:\x1b[0m \\x1b[31mred\\x07\tok \\x9b\n\n",
+        )
+    with Terminal("events", server.origin, NO_COLOR="1") as terminal:
+        assert terminal.end() == (0, "id: 1\ndata: \\x1b[31mred\\x07\tok \\x9b\n\n")
 
 
 # ---- what is sent --------------------------------------------------------------------------------
@@ -262,9 +198,10 @@ def test_help_and_version() -> None:
     assert run("--version")[1].startswith("millstream, version 0.")
 
 
-def test_without_click_it_says_what_to_install() -> None:
+@pytest.mark.parametrize("module", ["click", "rich"])
+def test_without_the_extra_it_says_what_to_install(module: str) -> None:
     program = (
-        "import sys, runpy; sys.modules['click'] = None\n"
+        f"import sys, runpy; sys.modules['{module}'] = None\n"
         "runpy.run_module('millstream', run_name='__main__')"
     )
     done = subprocess.run(
@@ -278,7 +215,7 @@ def test_without_click_it_says_what_to_install() -> None:
 @pytest.mark.parametrize("where", ["open", "waiting to reconnect"])
 def test_ctrl_c_is_130(serve: Serve, start: Start, where: str) -> None:
     server = serve(feed(b"retry: 3600000\n" + EVENT, then="hang" if where == "open" else "close"))
-    process = start("events", server.origin, command=[sys.executable, "-c", LISTENS_TO_SIGINT])
+    process = start("events", server.origin)
     assert process.stdout is not None
     assert process.stdout.readline() == b"data: x\n"
     if where != "open":

@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
+from typing import TextIO
 
 import click
 
-from .. import Error, __version__
+from .. import (
+    AuthenticationError,
+    ConnectError,
+    Error,
+    PermissionDenied,
+    RateLimited,
+    Timeout,
+    __version__,
+)
 
-ERROR = 1
+ERROR, NO_CONNECTION, NOT_LET_IN, RATE_LIMITED, TIMED_OUT = 1, 3, 4, 5, 6
 INTERRUPTED = 128 + 2  # as a shell shows a program that SIGINT ended
 PIPE_CLOSED = 128 + 13  # the same of SIGPIPE
 
+_EXIT_CODES = """\
+\b
+Exit codes:
+    0  done
+    1  an error: of the answer, of the server, of a file
+    2  wrong arguments, or the extra [cli] is missing
+    3  no connection: name, refused, TLS, proxy, time to connect
+    4  not let in: no key, a wrong one (401), or not for this (403)
+    5  too many requests (429)
+    6  a time limit ran out
+  130  Ctrl-C
+  141  nobody reads the output any more"""
+
 _COMMANDS = {
-    "demo": "stream an answer of the built-in mock server, or serve a chat page",
+    "chat": "ask a model, once or in a conversation",
     "events": "print the events of a server as they come",
+    "mock": "a model server for tests",
+    "record": "write down what a server really answers",
+    "replay": "answer as it was written down",
+    "bench": "how fast this machine reads streams",
+    "doctor": "what is here, what is missing, and how to get it",
+    "demo": "stream an answer of the built-in mock server, or serve a chat page",
+    "completion": "the script that lets a shell complete all this",
 }
 """Each is the `command` of a file of its name, imported when it is asked for."""
+
+# What a terminal takes for a command. (In a pipe the bytes are left as they came.)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class _Commands(click.Group):
@@ -39,8 +72,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 Ctrl-C, 141 nobody reads the "
-    "output any more.",
+    epilog=_EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="millstream")
 def commands() -> None:
@@ -58,14 +90,25 @@ def run() -> int:
         return error.exit_code
     except click.Abort:  # click's word for KeyboardInterrupt
         return INTERRUPTED
-    except PipeClosed:
+    except (PipeClosed, BrokenPipeError):
         # Python writes out what is left at its end: let that go where it does no harm.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except (Error, ValueError, OSError) as error:
         complain(str(error))
-        return ERROR
+        return code_of(error)
     return code or 0
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code of what went wrong."""
+    if isinstance(error, (AuthenticationError, PermissionDenied)):
+        return NOT_LET_IN
+    if isinstance(error, RateLimited):
+        return RATE_LIMITED
+    if isinstance(error, Timeout):
+        return NO_CONNECTION if error.phase == "connect" else TIMED_OUT
+    return NO_CONNECTION if isinstance(error, ConnectError) else ERROR
 
 
 class PipeClosed(Exception):
@@ -83,4 +126,28 @@ def put(text: str) -> None:
 
 def complain(text: str) -> None:
     """Say it on standard error, in the command's name."""
-    click.echo(f"millstream: {text}", err=True)
+    note(f"millstream: {text}")
+
+
+def note(text: str, dim: bool = False) -> None:
+    """Say it on standard error, where it is in nobody's way."""
+    try:
+        shown = plain(text) if sys.stderr.isatty() else text
+        click.echo(dimmed(shown, sys.stderr) if dim else shown, err=True)
+    except OSError:
+        pass  # nobody listens
+
+
+def styled(stream: TextIO) -> bool:
+    """Whether text there may be dim, bold or coloured: not in a pipe, nor where NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def dimmed(text: str, stream: TextIO) -> str:
+    """Text that is less important than what stands beside it."""
+    return click.style(text, dim=True) if styled(stream) else text
+
+
+def plain(text: str) -> str:
+    """Text of a server's without what a terminal would obey."""
+    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from typing import Protocol
 
 import click
 
 from .. import Client, Comment, Error, Event, Timeout
-from ._commands import complain, put
+from ._commands import complain, dimmed, plain, put
 
 # A client that belongs nowhere: keys of the environment go to their own server's address only.
 _NOWHERE = "http://millstream.invalid"
-
-# What a terminal takes for a command. (In a pipe the bytes are left as they came.)
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class _Printer(Protocol):
     def __call__(self, item: Event | Comment) -> str: ...
 
 
-class _AsText:
+class AsText:
     """Events in the form in which they are sent: fields, then a blank line."""
 
-    def __init__(self, terminal: bool) -> None:
-        self._terminal = terminal
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
         self._id = ""
 
     def __call__(self, item: Event | Comment) -> str:
+        """The text of one event or comment."""
         if isinstance(item, Comment):
-            return self._dim(f":{self._plain(item.text)}") + "\n"
+            return dimmed(f":{self._plain(item.text)}", sys.stdout) + "\n"
         lines = []
         if item.id != self._id:
             self._id = item.id
@@ -43,15 +40,10 @@ class _AsText:
         return "".join(f"{line}\n" for line in [*lines, ""])
 
     def _field(self, name: str, value: str) -> str:
-        return f"{self._dim(name + ':')} {self._plain(value)}"
-
-    def _dim(self, text: str) -> str:
-        return click.style(text, dim=True) if self._terminal else text
+        return f"{dimmed(name + ':', sys.stdout)} {self._plain(value)}"
 
     def _plain(self, text: str) -> str:
-        if not self._terminal:
-            return text
-        return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+        return plain(text) if self._terminal else text
 
 
 def _as_json(item: Event | Comment) -> str:
@@ -130,7 +122,7 @@ def command(
     It ends when the server says that there is no more (status 204), or refuses. Without --json an
     event is printed as it is sent: its fields, then a blank line.
     """
-    show: _Printer = _as_json if as_json else _AsText(sys.stdout.isatty())
+    show: _Printer = _as_json if as_json else AsText()
     client = Client(base_url=_NOWHERE, timeout=Timeout(idle=None))
     try:
         stream = client.events(

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
+import runpy
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
-from . import Answer, Replay, Script, Server
+from . import Answer, Error, Replay, Script, Server
 
 _EPILOG = """\
-exit codes: 0 stopped by SIGINT, SIGTERM or the end of standard input; 1 cannot listen, or cannot
-read the file; 2 wrong arguments. The only line on standard output is the URL, which is OpenAI's
-base URL; without its /v1 it is the server's origin, for the other providers' clients."""
+exit codes: 0 stopped by SIGTERM or the end of standard input; {interrupted} by SIGINT; 1 cannot
+listen, or cannot read a file; 2 wrong arguments. The only line on standard output is the URL, which
+is OpenAI's base URL; without its /v1 it is the server's origin, for other providers' clients."""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str, interrupted: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m millstream.mock",
+        prog=prog,
         description="A model server for tests: prints its base URL, and answers until stopped. "
-        "Without --text or --replay the request's model name says what is answered.",
-        epilog=_EPILOG,
+        "Without --text, --replay, --error or --script the request's model name says what is "
+        "answered.",
+        epilog=_EPILOG.format(interrupted=interrupted),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -36,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--text", help="answer every request with this text")
     what.add_argument("--replay", metavar="FILE", help="answer with the bytes of a recorded stream")
+    what.add_argument("--error", type=int, metavar="STATUS", help="answer with this HTTP error")
+    what.add_argument(
+        "--script",
+        metavar="FILE",
+        help="a Python file that defines `script`, for mock.Server",
+    )
     parser.add_argument(
         "--pieces", type=_pieces, metavar="N|random", help="bytes a piece of --replay (all at once)"
     )
@@ -57,13 +66,21 @@ def _pieces(text: str) -> str | int:
 
 
 def _script(options: argparse.Namespace) -> Script:
+    if options.script is not None:
+        script: Script = _defined_by(options.script)
+        return script
+    if options.error is not None:
+        return Error(options.error)
     if options.replay is not None:
         return Replay(options.replay, sizes=options.pieces)
     return None if options.text is None else Answer(options.text)
 
 
-def _stop(signum: int, frame: object) -> None:
-    raise SystemExit(0)
+def _defined_by(file: str) -> Any:
+    names = runpy.run_path(file)
+    if "script" not in names:
+        raise ValueError(f"{file} defines no `script`")
+    return names["script"]
 
 
 def _wait(until_stdin_closes: bool) -> None:
@@ -74,14 +91,18 @@ def _wait(until_stdin_closes: bool) -> None:
         threading.Event().wait()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    parser = _parser()
+def main(
+    arguments: Sequence[str] | None = None,
+    prog: str = "python -m millstream.mock",
+    interrupted: int = 0,
+) -> int:
+    """Runs the command, whose name is `prog`; returns its exit code, `interrupted` by SIGINT."""
+    parser = _parser(prog, interrupted)
     options = parser.parse_args(arguments)
     if options.pieces is not None and options.replay is None:
         parser.error("--pieces needs --replay")
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(interrupted))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server = Server(
             _script(options),
@@ -94,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with server as url:
             print(url, flush=True)
             _wait(options.until_stdin_closes)
-    except ValueError as why:
+    except (ValueError, TypeError) as why:
         parser.error(str(why))
     except OSError as why:
         print(f"{parser.prog}: {why}", file=sys.stderr)

@@ -1,0 +1,99 @@
+"""`millstream ARGUMENTS` in processes of its own: in a pipe, and in a terminal to type at."""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from typing import Any
+
+from answers import GIVE_UP_S
+
+# A shell without job control starts background programs with SIGINT ignored, and so all of theirs.
+# In a terminal it must be this process's own, so that Ctrl-C reaches it.
+_PROGRAM = """
+import fcntl, os, runpy, signal, sys, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.isatty(0) and os.getsid(0) == os.getpid():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.argv[0] = "millstream"
+runpy.run_module("millstream", run_name="__main__")
+"""
+COMMAND = [sys.executable, "-c", _PROGRAM]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Output is written at once by the command itself, not because somebody asked Python to."""
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", **more}
+    env.pop("PYTHONUNBUFFERED", None)
+    return env
+
+
+def run(*arguments: str, **more: Any) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of `millstream ARGUMENTS`."""
+    given = {"env": environment(), "stdin": subprocess.DEVNULL, **more}
+    if "input" in given:
+        del given["stdin"]
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, timeout=GIVE_UP_S, check=False, **given
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Terminal:
+    """`millstream ARGUMENTS` where all three streams are a terminal, of which it is the only user.
+
+    A context manager; the process is killed at its end, or when it hangs.
+    """
+
+    def __init__(self, *arguments: str, stdin: int | None = None, **env: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self._process = subprocess.Popen(
+            [*COMMAND, *arguments], stdin=theirs if stdin is None else stdin, stdout=theirs,
+            stderr=theirs, env=environment(**env), start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._guard = threading.Timer(GIVE_UP_S, self._process.kill)
+        self._guard.start()
+        self.said = ""
+
+    def _read(self) -> bool:
+        try:
+            more = os.read(self._ours, 65536)
+        except OSError:  # Linux: the other side was closed
+            return False
+        self.said += self._decoder.decode(more).replace("\r\n", "\n")
+        return bool(more)
+
+    def until(self, text: str) -> None:
+        """Wait until it has said `text` behind what was waited for before."""
+        while text not in self.said:
+            assert self._read(), f"it ended without {text!r}: {self.said!r}"
+        self.said = self.said.partition(text)[2]
+
+    def type(self, text: str) -> None:
+        """What somebody types, control characters too."""
+        os.write(self._ours, text.encode())
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end; the exit code, and what it had still said."""
+        while self._read():
+            pass
+        return self._process.wait(), self.said
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._guard.cancel()
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
