@@ -52,11 +52,11 @@ class Terminal:
     A context manager; the process is killed at its end, or when it hangs.
     """
 
-    def __init__(self, *arguments: str, stdin: int | None = None, **env: str) -> None:
+    def __init__(self, *arguments: str, **env: str) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._process = subprocess.Popen(
-            [*COMMAND, *arguments], stdin=theirs if stdin is None else stdin, stdout=theirs,
+            [*COMMAND, *arguments], stdin=theirs, stdout=theirs,
             stderr=theirs, env=environment(**env), start_new_session=True,
         )  # fmt: skip
         os.close(theirs)

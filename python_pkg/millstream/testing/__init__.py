@@ -14,8 +14,7 @@
 Both are servers on a free port of 127.0.0.1, for any HTTP client. A cassette is a text file of JSON
 lines, with when each piece of the answer came; keys, cookies and signatures are masked before
 anything is written. docs/testing.md says more. For answers that you write yourself, and for faults:
-`millstream.mock`. The pytest fixtures `cassette` and `millstream_mock` are those of
-`millstream.testing.plugin`, which pytest finds by itself.
+`millstream.mock`. pytest has the fixtures `cassette` and `millstream_mock` by itself.
 """
 
 from __future__ import annotations
