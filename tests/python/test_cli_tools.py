@@ -447,18 +447,23 @@ def test_the_completion_of_each_shell() -> None:
         assert "_MILLSTREAM_COMPLETE" in out
 
 
+def installed(folder: Path) -> str:
+    """A PATH on which there is the command `millstream`, in `folder`."""
+    command = folder / "millstream"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m millstream "$@"\n')
+    command.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
 def test_bash_completes_by_the_script(tmp_path: Path) -> None:
     if shutil.which("bash") is None:
         pytest.skip("skipped: no bash")
     script = run("completion", "bash")[1]
-    command = tmp_path / "millstream"  # as it is installed
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m millstream "$@"\n')
-    command.chmod(0o755)
     program = script + (
         '\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _millstream_completion millstream\n'
         'printf "%s\\n" "${COMPREPLY[@]}"\n'
     )
-    env = environment(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    env = environment(PATH=installed(tmp_path))
 
     def completed(*words: str) -> list[str]:
         done = subprocess.run(
@@ -480,3 +485,65 @@ def test_the_url_of_a_recorder_has_the_path_of_the_real_one(start: Start, tmp_pa
     connection.request("GET", "/")
     assert connection.getresponse().status == 502
     connection.close()
+
+
+# ---- docs/cli.md ---------------------------------------------------------------------------------
+
+# A server that is begun in the background is waited for; all end with the shell.
+BEGIN = """
+set -e
+servers=
+trap 'kill $servers' EXIT
+begun() {
+  servers="$servers $!"
+  port=$2
+  "$1" -c "
+import socket, sys, time
+end = time.monotonic() + 30
+while True:
+    try:
+        sys.exit(socket.create_connection(('127.0.0.1', $port)).close())
+    except OSError:
+        if time.monotonic() > end: raise
+        time.sleep(0.02)
+"
+}
+"""
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return str(found.getsockname()[1])
+
+
+def test_what_the_page_shows_runs(serve: Serve, tmp_path: Path, store: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 5
+    ports = {port: free_port() for port in ("8089", "8090", "8091", "11434")}
+    program = re.sub("|".join(ports), lambda match: ports[match[0]], "\n".join(blocks))
+    wait = rf"\1 begun {sys.executable} \2"
+    program = re.sub(r"(--port (\d+).*&)$", wait, program, flags=re.MULTILINE)
+    if shutil.which("jq") is None:
+        program = re.sub(r"\| jq .*", "| cat", program)
+    (tmp_path / "git").write_text("#!/bin/sh\necho a log\n")
+    (tmp_path / "git").chmod(0o755)
+    (tmp_path / "notes.txt").write_text("Notes.\n")
+    model, ollama = serve(), serve("From elsewhere.", port=int(ports["11434"]))
+    feed = serve(mock.Replay(b"id: 7\ndata: news\n\n"))
+    env = environment(
+        PATH=installed(tmp_path), HOME=str(tmp_path), MILLSTREAM_BASE_URL=model.url,
+        FEED=f"{feed.origin}/feed", SSL_CERT_FILE=str(store),
+    )  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-c", BEGIN + program], cwd=tmp_path, env=env, capture_output=True, text=True,
+        timeout=3 * GIVE_UP_S, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for said in ("beside a stream?", "It turns.", "news", "From elsewhere.", "chunks a second"):
+        assert said in done.stdout
+    assert (len(feed.requests), len(ollama.requests)) == (4, 1)
+    assert (tmp_path / "again.txt").read_text() == (tmp_path / "live.txt").read_text() != ""
+    assert "_MILLSTREAM_COMPLETE" in "".join(
+        path.read_text() for path in tmp_path.rglob("completions/millstream")
+    )

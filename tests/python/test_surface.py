@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import millstream
-from millstream import _core, ui
+from millstream import _core, testing, ui
 
 EXPORTED = {
     "AsyncClient", "AsyncEventStream", "AsyncStream", "AuthenticationError", "BadRequest",
@@ -97,6 +97,16 @@ def test_everything_exported_has_a_docstring() -> None:
                 if owner.__module__.startswith("millstream") and not issubclass(owner, Exception):
                     missing += documented(owner)
     assert not missing
+
+
+def test_what_testing_exports_has_docstrings() -> None:
+    names = ["CassetteError", "Exchange", "Player", "Recorder", "read", "record", "replay"]
+    assert testing.__all__ == names
+    assert testing.__doc__
+    for name in names:
+        value = getattr(testing, name)
+        assert value.__doc__, name
+        assert not (isinstance(value, type) and documented(value))
 
 
 @pytest.mark.parametrize("name", ["Client", "Limits", "Timeout", "Comment", "Event", "Headers"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -155,6 +156,25 @@ def test_beside_the_plugin_that_has_the_same_option(run_pytest: Pytest, tmp_path
     code, out = run_pytest("-p", "pytest_recording", REAL="http://h/v1", PYTHONPATH=path)
     assert code == 1
     assert "no cassette" in out
+
+
+def test_the_example_of_the_docs(serve: Serve, run_pytest: Pytest, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "testing.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (module,) = (block for block in blocks if "def test_" in block)
+    (tmp_path / "conftest.py").write_text(
+        "import os\n"
+        "from millstream import _providers\n"
+        '_providers.PROVIDERS["openai"].base_url = os.environ["REAL"]\n'  # its own is not here
+    )
+    before = "import millstream\nfrom millstream import mock\n"
+    before += 'messages = [{"role": "user", "content": "Hi"}]\n'
+    server = serve("Water turns the wheel.")
+    code, out = run_pytest("--record-mode=once", module=before + module, REAL=server.url)
+    assert code == 0, out
+    code, out = run_pytest(module=before + module, REAL="http://127.0.0.1:1/v1")
+    assert code == 0, out
+    assert len(server.requests) == 1
 
 
 def test_it_costs_a_run_nothing_that_does_not_use_it() -> None:
