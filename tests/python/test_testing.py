@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import http.client
 import json
@@ -491,6 +492,30 @@ def test_what_is_sent_on(serve: Serve, tape: Tape) -> None:
     assert request.headers["accept-encoding"] == "identity"
     assert request.headers["host"] == urlsplit(server.url).netloc
     assert request.headers["x-own"] == "1"
+
+
+def test_a_cassette_that_cannot_be_written_is_told(
+    serve: Serve, connect: Connect, tape: Tape, cassette: Path
+) -> None:
+    recorder = tape(serve("x"))
+    recorder.start()
+    cassette.parent.write_text("no folder")
+    with contextlib.suppress(millstream.StreamInterrupted):  # as far as HTTP goes it is cut
+        question(connect(recorder.base_url)).result()
+    with pytest.raises(OSError, match="cassettes"):
+        recorder.close()
+    recorder.close()
+
+
+def test_a_header_that_http_cannot_carry(serve: Serve, tape: Tape, cassette: Path) -> None:
+    with (
+        tape(serve("x")) as recorder,
+        socket.create_connection(tuple_of(recorder.origin)) as client,
+    ):
+        client.settimeout(GIVE_UP_S)
+        client.sendall(b"GET /v1/x HTTP/1.1\r\nHost: h\r\nX-Bad: a\rb\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 502 ")
+    assert not cassette.exists()
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br"])

@@ -62,7 +62,10 @@ class Curl(NamedTuple):
 
 def _loaded(name: str) -> str | None:
     """The path of a library of that name in this process."""
-    maps = Path("/proc/self/maps").read_text(errors="replace")
+    try:
+        maps = Path("/proc/self/maps").read_text(errors="replace")
+    except OSError:
+        return None
     found = re.search(rf"(/\S*/{name}[-.\w]*\.so[.\d]*)$", maps, re.MULTILINE)
     return found[1] if found else None
 

@@ -2,7 +2,7 @@
 
 Owns: the thread, its loop, the listening socket, every connection.
 Thread: `Server` is for any thread; `_Connection` and `_Player` live on the loop.
-Blocks: `start()` until it listens, `close()` until all is gone (under a second), `wait_…()`.
+Blocks: `start()` until it listens, `close()` until all is gone (some seconds at most), `wait_…()`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LINGER_S = 1.0
 _LOOK_AGAIN_S = 0.001
 _GOODBYE_S = 0.5
 _GOODBYE_TURNS = 4
-_JOIN_S = 0.9
+_JOIN_S = 5.0  # a machine may be busy
 
 
 class Connections(NamedTuple):

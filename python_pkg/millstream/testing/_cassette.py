@@ -158,8 +158,12 @@ class Writer:
 
     def __init__(self, path: str | os.PathLike[str], append: bool) -> None:
         self.path = Path(path)
+        self._append = append
         self._lock = threading.Lock()
-        if not append:
+
+    def begin(self) -> None:
+        """What the file held is gone, unless this appends."""
+        if not self._append:
             self.path.unlink(missing_ok=True)
 
     def write(self, exchange: Exchange) -> None:

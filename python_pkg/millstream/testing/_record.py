@@ -73,10 +73,12 @@ class Upstream:
 
 
 def _trust(verify: bool | str) -> ssl.SSLContext:
-    if verify is False:
-        return ssl._create_unverified_context()
-    file, folder = _route.trust_for(verify)
-    return ssl.create_default_context(cafile=file, capath=folder)
+    file, folder = _route.trust_for(verify) if verify else (None, None)
+    context = ssl.create_default_context(cafile=file, capath=folder)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class Recorder:
@@ -93,6 +95,7 @@ class Recorder:
         self._open: set[_Connection] = set()
         self._listener: socket.socket | None = None
         self._closed = False
+        self._failed: OSError | None = None
 
     @property
     def origin(self) -> str:
@@ -108,9 +111,10 @@ class Recorder:
         return self.origin + self._upstream.path
 
     def start(self) -> None:
-        """Starts to listen; `OSError` where that is not possible. A recorder starts once."""
+        """Empties the cassette and listens; `OSError` where that is not possible. It starts once."""
         if self._listener is not None:
             raise RuntimeError("a recorder starts only once; make another one")
+        self._writer.begin()
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
         self._listener = socket.create_server(self._address, family=family)
         self._address = (self._address[0], self._listener.getsockname()[1])
@@ -118,18 +122,25 @@ class Recorder:
         self._thread.start()
 
     def close(self) -> None:
-        """Stops to listen, and ends what goes on as if its client had left. Idempotent."""
+        """Stops to listen, and ends what goes on as if its client had left. Idempotent.
+
+        Raises the `OSError` with which an exchange could not be written.
+        """
         with self._lock:
             self._closed = True
-            connections = list(self._open)
         if self._listener is None:
             return
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._thread.join(_JOIN_S)
         self._listener.close()
+        with self._lock:
+            connections = list(self._open)
         for connection in connections:
             connection.end()
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
 
     def __enter__(self) -> Recorder:
         self.start()
@@ -157,16 +168,23 @@ class Recorder:
         with self._lock:
             self._open.discard(connection)
 
-    def _add(self, exchange: Exchange) -> None:
-        self._writer.write(exchange)
+    def _add(self, exchange: Exchange) -> bool:
+        try:
+            self._writer.write(exchange)
+        except OSError as error:
+            self._failed = error
+            return False
         if self._told is not None:
             self._told(exchange)
+        return True
 
 
 class _Connection:
     """One connection of a client, for one request."""
 
-    def __init__(self, client: socket.socket, upstream: Upstream, add: OnExchange) -> None:
+    def __init__(
+        self, client: socket.socket, upstream: Upstream, add: Callable[[Exchange], bool]
+    ) -> None:
         self._client = client
         self._upstream = upstream
         self._add = add
@@ -210,7 +228,7 @@ class _Connection:
                 self._real = connection.sock
                 if not self._stopped:
                     self._exchange(connection, request)
-        except (OSError, http.client.HTTPException) as why:
+        except (OSError, http.client.HTTPException, ValueError) as why:
             self._refuse(request, f"no answer of {self._upstream.shown}: {str(why) or repr(why)}")
         finally:
             _shut(self._client)
@@ -249,7 +267,7 @@ class _Connection:
         end = self._relay(response, framing, decode, pieces, begin)
         body = b"".join(piece for _, piece in pieces)
         starred = secrets.starred_answer(body, headers.get("content-type", ""))
-        self._add(
+        written = self._add(
             Exchange(
                 upstream=self._upstream.shown,
                 request=asked(request, secrets),
@@ -262,7 +280,9 @@ class _Connection:
                 end_at=time.monotonic() - begin,
             )
         )
-        if end == "complete":  # only now: who has the whole answer finds it on the cassette
+        if (
+            written and end == "complete"
+        ):  # only now: who has the whole answer finds it on the cassette
             self._tell(framing.last)
 
     def _relay(
