@@ -24,6 +24,7 @@ import millstream.params
 from answers import DONE, GIVE_UP_S, LAST_CHUNK, MESSAGES, chat, eventually, head, http_chunks
 from conftest import Connect, Serve, timeout
 from millstream import mock, testing
+from millstream.testing import _record
 from millstream.testing._replay import _parts
 from test_mock_formats import SAID, WIRES, Wire, ask, of_each_format
 
@@ -37,6 +38,17 @@ Tape = Callable[..., testing.Recorder]
 @pytest.fixture
 def cassette(tmp_path: Path) -> Path:
     return tmp_path / "cassettes" / "one.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer counts as left because the machine is busy; tests that leave one say so."""
+    monkeypatch.setattr(_record, "_GRACE_S", GIVE_UP_S)
+
+
+@pytest.fixture
+def impatient(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_record, "_GRACE_S", 0.01)
 
 
 @pytest.fixture
@@ -380,6 +392,7 @@ def test_an_http_error_is_replayed(
     assert told[0][1] == 7
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_client_that_leaves_frees_the_real_server(
     serve: Serve, connect: Connect, tape: Tape, cassette: Path
 ) -> None:
@@ -400,6 +413,7 @@ def test_a_client_that_leaves_frees_the_real_server(
         stream.close()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_closing_writes_what_goes_on(
     serve: Serve, connect: Connect, tape: Tape, cassette: Path
 ) -> None:
@@ -433,6 +447,7 @@ def test_a_client_that_goes_at_the_terminator_has_a_whole_answer(
             got = b""
             while DONE not in got:
                 got += client.recv(65536)
+        assert not server.wait_disconnected(timeout=0.2)
         gate.open()
         assert eventually(cassette.exists)
     assert testing.read(cassette)[0].end == "complete"

@@ -32,7 +32,7 @@ OnExchange: TypeAlias = Callable[[Exchange], object]
 
 _CONNECT_S = 30.0
 _JOIN_S = 10.0
-_GRACE_S = 0.5
+_GRACE_S = 2.0  # for the rest of an answer whose client has left
 _READ = 64 * 1024
 # About one connection, or the way to say where the body ends (RFC 9110, 7.6.1): not handed on.
 _HOP_BY_HOP = frozenset(
@@ -111,7 +111,7 @@ class Recorder:
         return self.origin + self._upstream.path
 
     def start(self) -> None:
-        """Empties the cassette and listens; `OSError` where that is not possible. It starts once."""
+        """Empties the cassette, and listens; `OSError` where that cannot be. Only once."""
         if self._listener is not None:
             raise RuntimeError("a recorder starts only once; make another one")
         self._writer.begin()
