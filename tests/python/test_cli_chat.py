@@ -306,13 +306,14 @@ def test_a_server_does_not_command_the_terminal(serve: Serve, form: list[str]) -
 
 def test_reasoning_is_folded_or_shown(serve: Serve) -> None:
     gate = mock.Gate()
-    answer = mock.Answer("So.", reasoning=["one two three", gate])
+    answer = mock.Answer("So.\n\nAnd so.", reasoning=["one two three", gate])
     with Terminal(*options(serve(answer)), "Hi") as terminal:
         terminal.until("thought for")
         gate.open()
         code, said = terminal.end()
     assert code == 0
     assert re.search(r"thought for [\d.]+ s, 3 words", said)
+    assert said.rindex("thought for") < said.rindex("So.") < said.rindex("And so.")
     assert "one two three" not in said
     with Terminal(*options(serve(answer)), "--reasoning", "Hi") as terminal:
         terminal.until("one two three")
