@@ -134,7 +134,7 @@ class _Markdown(Show):
         self._end_thoughts()
         self._tail += plain(piece)
         whole, self._tail = whole_blocks(self._tail)
-        self._live.update(_LastLines(self._tail))
+        self._live.update(_LastLines(self._tail), refresh=bool(whole))
         if whole:  # over what is drawn again and again
             self._print(whole)
 
@@ -148,6 +148,7 @@ class _Markdown(Show):
 
     def _end_thoughts(self) -> None:
         if self._thoughts:
+            self._live.update("", refresh=True)
             self._console.print(
                 self._thoughts if self._reasons else self._thought_for(), style="dim", markup=False
             )
