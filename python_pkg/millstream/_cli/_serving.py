@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from ..mock.__main__ import wait
 from ._commands import put
 
 
@@ -33,8 +32,4 @@ def serve(url: str, until_stdin_closes: bool) -> None:
     """Print the URL and wait: for Ctrl-C, SIGTERM, or the end of standard input."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     put(url + "\n")
-    if until_stdin_closes:
-        while os.read(0, 65536):
-            pass
-    else:
-        threading.Event().wait()
+    wait(until_stdin_closes)

@@ -17,6 +17,7 @@ from .. import Client, Error, metrics
 from ._commands import dimmed, put
 
 _MOCK_MODEL = "mock-long"  # some 2,400 chunks
+_SLICE_S = 0.1  # a signal that comes just before a wait does not end it
 _MESSAGES = [{"role": "user", "content": "Tell me a long story about a mill beside a stream."}]
 
 
@@ -59,7 +60,8 @@ class _Run:
             thread.start()
         try:
             for thread in self._threads:
-                thread.join()
+                while thread.is_alive():
+                    thread.join(_SLICE_S)
         finally:
             self._stopped.set()
         if self.error is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import runpy
+import select
 import signal
+import socket
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,12 +84,25 @@ def _defined_by(file: str) -> Any:
     return names["script"]
 
 
-def _wait(until_stdin_closes: bool) -> None:
-    if until_stdin_closes:
-        while os.read(0, 65536):
-            pass
-    else:
-        threading.Event().wait()
+def wait(until_stdin_closes: bool) -> None:
+    """Until the handler of a signal raises, or standard input ends.
+
+    A signal may come just before the wait: it leaves a byte, so that it is not slept over.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            watched = [ours.fileno(), *([0] if until_stdin_closes else [])]
+            while True:
+                ready = select.select(watched, [], [])[0]
+                if ours.fileno() in ready:
+                    ours.recv(4096)
+                if 0 in ready and not os.read(0, 65536):
+                    return
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def main(
@@ -114,7 +128,7 @@ def main(
         )
         with server as url:
             print(url, flush=True)
-            _wait(options.until_stdin_closes)
+            wait(options.until_stdin_closes)
     except (ValueError, TypeError) as why:
         parser.error(str(why))
     except OSError as why:
