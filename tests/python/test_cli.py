@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,40 @@ def test_a_refusal_is_1(serve: Serve, answer: Any) -> None:
     assert (code, out) == (1, "")
     (line,) = err.splitlines()
     assert line.startswith("millstream: ")
+
+
+@pytest.mark.parametrize("where", ["pipe", "terminal"])
+@pytest.mark.parametrize("what", ["bad key", "no network"])
+def test_events_that_cannot_be_had(serve: Serve, where: str, what: str) -> None:
+    if what == "bad key":
+        url, expected, said = serve(mock.Error(401)).origin, 4, "401"
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        expected, said = 3, "no connection"
+    given = ["events", "--no-reconnect", "-H", "Authorization: Bearer s3cret", url]
+    if where == "pipe":
+        code, out, err = run(*given)
+        assert out == ""
+    else:
+        with Terminal(*given) as terminal:
+            code, err = terminal.end()
+    assert code == expected
+    assert err.startswith("millstream: ")
+    assert said in err
+    assert "s3cret" not in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_in_a_terminal_ends_the_events(serve: Serve) -> None:
+    server = serve(feed(EVENT, then="hang"))
+    with Terminal("events", server.origin) as terminal:
+        terminal.until("x\n")
+        terminal.type("\x03")
+        code, rest = terminal.end()
+    assert code == 130
+    assert "Traceback" not in rest
+    assert server.wait_disconnected()
 
 
 def test_events_before_an_error_are_printed(serve: Serve) -> None:
