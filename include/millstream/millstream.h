@@ -356,14 +356,14 @@ MILL_API void mill_stream_timing(mill_stream *stream, mill_timing *ret_timing);
 enum mill_wait { MILL_WAIT_CHUNK = 1, MILL_WAIT_RESPONSE };
 
 /*
- * A waiter collects the streams that became ready, behind one pollable descriptor: one for a thread
- * that waits, one for an event loop. A stream belongs to at most one waiter.
+ * A waiter collects the streams that became ready: one for a thread that waits, or one for an event
+ * loop, behind a descriptor that the loop polls. A stream belongs to at most one waiter.
  */
 MILL_API int mill_waiter_new(mill_waiter **ret_waiter);
 MILL_API void mill_waiter_free(mill_waiter *waiter); /* detaches what is attached */
 /* The calling thread's own, made at first use and freed with the thread. */
 MILL_API int mill_waiter_of_thread(mill_waiter **ret_waiter);
-/* Readable while a ready stream was not taken yet. */
+/* Readable while a ready stream was not taken yet. -1: a thread's own waiter, which needs none. */
 MILL_API int mill_waiter_fd(const mill_waiter *waiter);
 /*
  * [consumer] Ask for one notification of this stream, `tag` with it. MILL_OK; MILL_END where it is

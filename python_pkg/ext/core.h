@@ -118,6 +118,7 @@ int wait_for_stream(StreamObject *self, enum mill_wait what, int64_t deadline_ns
 int wait_for_any(struct wait_entry *entries, Py_ssize_t n, enum mill_wait what,
                  int64_t deadline_ns);
 bool wait_on_main_thread(void);
+void wait_after_fork_child(void); /* the thread that forked is the main thread now */
 /* Called on the way back to Python after a wait: how long the GIL was held. */
 void wait_handed_over(StreamObject *self, int64_t taken_ns);
 int64_t wait_clock_ns(void);

@@ -48,6 +48,7 @@ static void hook_exit(void) {
 static void leave_parents_engine(void) {
   pthread_mutex_init(&lock, NULL); /* the thread that holds it may be the parent's */
   atomic_store(&exiting, false);
+  wait_after_fork_child();
   if (engine)
     mill_engine_after_fork_child(engine);
   engine = NULL;

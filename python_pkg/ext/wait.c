@@ -2,7 +2,7 @@
  * Waiting, the only place that releases the GIL.
  *
  *   GIL held:      is something there? -> no: arm the thread's waiter, look again
- *   GIL released:  poll the waiter's eventfd
+ *   GIL released:  sleep on the thread's waiter
  *   GIL taken:     once; disarm; run signal handlers; hand over
  *
  * What is consumed of a stream, and what is armed, changes only with the GIL held (or inside the
@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 /*
- * Signal handlers run on the main thread. A signal interrupts its poll; one that arrives between
- * the look and the poll would be missed, so the main thread does not sleep longer than this.
+ * Signal handlers run on the main thread. A signal interrupts its sleep; one that arrives between
+ * the look and the sleep would be missed, so the main thread does not sleep longer than this.
  */
 #define MAIN_THREAD_SLICE_MS 100
 /* One of many streams is another thread's to wait for: its turn is tried again after this. */
@@ -39,12 +39,21 @@ static bool is_over(int64_t deadline_ns) {
   return deadline_ns >= 0 && wait_clock_ns() >= deadline_ns;
 }
 
+/* Asked for at every wait: two system calls the first time only. */
+static _Thread_local enum { NOT_ASKED, MAIN_THREAD, OTHER_THREAD } thread_kind;
+
 bool wait_on_main_thread(void) {
 #ifdef SYS_gettid
-  return syscall(SYS_gettid) == getpid();
+  if (thread_kind == NOT_ASKED)
+    thread_kind = syscall(SYS_gettid) == getpid() ? MAIN_THREAD : OTHER_THREAD;
+  return thread_kind == MAIN_THREAD;
 #else
   return true;
 #endif
+}
+
+void wait_after_fork_child(void) {
+  thread_kind = NOT_ASKED;
 }
 
 static void count(StreamObject *self, size_t offset, uint64_t n) {
@@ -182,7 +191,7 @@ static int wait_in_thread(struct wait_entry *entries, Py_ssize_t n, enum mill_wa
   int result = mill_waiter_of_thread(&waiter);
   if (result) {
     error_raise_code(entries->stream->state, result,
-                     "no file descriptor is left to wait with; raise the limit (ulimit -n)");
+                     "out of memory while a thread began to wait for a stream");
     return -1;
   }
   while (!is_forked(entries, n)) {

@@ -152,8 +152,9 @@ void mill__stream_notify(mill_stream *stream, int what) {
   if (stream->request.set.stats)
     mill__stats_add(&stream->request.set.stats->wakeups, 1);
   pthread_mutex_lock(&stream->lock);
-  mill__waiter_notify_locked(stream);
+  mill_waiter *sleeper = mill__waiter_notify_locked(stream);
   pthread_mutex_unlock(&stream->lock);
+  mill__waiter_wake(sleeper);
 }
 
 void mill__stream_publish_end(mill_stream *stream, mill_error *error) {

@@ -85,8 +85,12 @@ void mill__stream_publish_end(mill_stream *stream, mill_error *error);
 
 /* ---- the waiter's side (waiter.c) ------------------------------------------------------------ */
 
-/* Put the stream into its waiter's ready list. stream->lock is held. */
-void mill__waiter_notify_locked(mill_stream *stream);
+/*
+ * Put the stream into its waiter's ready list. stream->lock is held; what is returned goes to
+ * mill__waiter_wake when it is not any more.
+ */
+mill_waiter *mill__waiter_notify_locked(mill_stream *stream);
+void mill__waiter_wake(mill_waiter *sleeper);
 /* Leave the waiter for good. */
 void mill__waiter_detach(mill_stream *stream);
 /* What `what` waits for is there. The consumer's thread. */

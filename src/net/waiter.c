@@ -1,12 +1,17 @@
 /*
- * Waiters: streams that became ready, behind one eventfd.
- * Locks: a stream's lock is taken before its waiter's. The eventfd is readable exactly while the
- * ready list is not empty; both change under the waiter's lock.
+ * Waiters: streams that became ready, behind one eventfd for an event loop, behind one word of
+ * memory (a futex) for a thread: that needs no descriptor, and one system call less a wait.
+ * Locks: a stream's lock is taken before its waiter's. The eventfd is readable, and the word 1,
+ * exactly while the ready list is not empty; all change under the waiter's lock. A thread is woken
+ * when both locks are free again: it takes them first of all.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -16,32 +21,42 @@
 struct mill_waiter {
   atomic_uint refs;    /* the owner's, and one for each attached stream */
   unsigned generation; /* of the process, see fork_generation */
-  int fd;
+  int fd;              /* -1: a thread's */
+  atomic_uint word;
   pthread_mutex_t lock;
   struct mill__list ready; /* guarded by lock */
 };
 
 static atomic_uint fork_generation;
 
-int mill_waiter_new(mill_waiter **ret_waiter) {
+static mill_waiter *new_waiter(int fd) {
   mill_waiter *waiter = mill__calloc(1, sizeof *waiter);
   if (!waiter)
-    return MILL_E_NOMEM;
-  waiter->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (waiter->fd < 0) {
-    mill__free(waiter);
-    return MILL_E_SYSTEM;
-  }
+    return NULL;
+  waiter->fd = fd;
+  atomic_init(&waiter->word, 0);
   atomic_init(&waiter->refs, 1);
   waiter->generation = atomic_load(&fork_generation);
   pthread_mutex_init(&waiter->lock, NULL);
   mill__list_init(&waiter->ready);
+  return waiter;
+}
+
+int mill_waiter_new(mill_waiter **ret_waiter) {
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0)
+    return MILL_E_SYSTEM;
+  mill_waiter *waiter = new_waiter(fd);
+  if (!waiter) {
+    close(fd);
+    return MILL_E_NOMEM;
+  }
   *ret_waiter = waiter;
   return MILL_OK;
 }
 
 /*
- * In the child of a fork: the eventfd is shared with the parent, whose wake-ups a read would take,
+ * In the child of a fork: an eventfd is shared with the parent, whose wake-ups a read would take,
  * and a thread of the parent may have held the locks.
  */
 static bool is_inherited(const mill_waiter *waiter) {
@@ -51,7 +66,8 @@ static bool is_inherited(const mill_waiter *waiter) {
 static void unref(mill_waiter *waiter) {
   if (atomic_fetch_sub(&waiter->refs, 1) != 1)
     return;
-  close(waiter->fd);
+  if (waiter->fd >= 0)
+    close(waiter->fd);
   pthread_mutex_destroy(&waiter->lock);
   mill__free(waiter);
 }
@@ -70,29 +86,49 @@ int mill_waiter_fd(const mill_waiter *waiter) {
 static void signal_locked(mill_waiter *waiter) {
   uint64_t one = 1;
   ssize_t written;
+  if (waiter->fd < 0) {
+    atomic_store(&waiter->word, 1); /* mill__waiter_wake does the rest */
+    return;
+  }
   do
     written = write(waiter->fd, &one, sizeof one);
   while (written < 0 && errno == EINTR);
 }
 
-void mill__waiter_notify_locked(mill_stream *stream) {
-  mill_waiter *waiter = stream->waiter;
+mill_waiter *mill__waiter_notify_locked(mill_stream *stream) {
+  mill_waiter *waiter = stream->waiter, *sleeper = NULL;
   if (!waiter)
-    return;
+    return NULL;
   pthread_mutex_lock(&waiter->lock);
   if (!stream->listed) {
     bool was_empty = mill__list_empty(&waiter->ready);
     mill__list_append(&waiter->ready, &stream->ready);
     stream->listed = true;
-    if (was_empty)
+    if (was_empty) {
       signal_locked(waiter);
+      sleeper = waiter->fd < 0 ? waiter : NULL;
+    }
   }
+  if (sleeper)
+    atomic_fetch_add(&sleeper->refs, 1);
   pthread_mutex_unlock(&waiter->lock);
+  return sleeper;
+}
+
+void mill__waiter_wake(mill_waiter *sleeper) {
+  if (!sleeper)
+    return;
+  syscall(SYS_futex, &sleeper->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+  unref(sleeper);
 }
 
 static void clear_locked(mill_waiter *waiter) {
   uint64_t count;
   ssize_t got;
+  if (waiter->fd < 0) {
+    atomic_store(&waiter->word, 0);
+    return;
+  }
   do
     got = read(waiter->fd, &count, sizeof count);
   while (got < 0 && errno == EINTR);
@@ -179,7 +215,17 @@ void *mill_waiter_take(mill_waiter *waiter) {
   return tag;
 }
 
+static int wait_on_word(mill_waiter *waiter, int64_t timeout_ms) {
+  struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+  if (!atomic_load(&waiter->word)) /* the kernel looks at it again */
+    syscall(SYS_futex, &waiter->word, FUTEX_WAIT_PRIVATE, 0, timeout_ms < 0 ? NULL : &timeout, NULL,
+            0);
+  return atomic_load(&waiter->word) ? MILL_OK : MILL_AGAIN;
+}
+
 int mill_waiter_wait(mill_waiter *waiter, int64_t timeout_ms) {
+  if (waiter->fd < 0)
+    return wait_on_word(waiter, timeout_ms);
   struct pollfd pollfd = {.fd = waiter->fd, .events = POLLIN};
   int timeout = timeout_ms < 0 ? -1 : timeout_ms > 1000000000 ? 1000000000 : (int)timeout_ms;
   return poll(&pollfd, 1, timeout) == 1 ? MILL_OK : MILL_AGAIN;
@@ -205,11 +251,11 @@ int mill_waiter_of_thread(mill_waiter **ret_waiter) {
     return MILL_E_SYSTEM;
   mill_waiter *waiter = pthread_getspecific(thread_key);
   if (!waiter || is_inherited(waiter)) {
-    mill_waiter_free(waiter); /* the parent's: its eventfd is shared with the parent */
+    mill_waiter_free(waiter); /* the parent's: its lock may be held by a thread of the parent */
     pthread_setspecific(thread_key, NULL);
-    int result = mill_waiter_new(&waiter);
-    if (result)
-      return result;
+    waiter = new_waiter(-1);
+    if (!waiter)
+      return MILL_E_NOMEM;
     if (pthread_setspecific(thread_key, waiter)) {
       mill_waiter_free(waiter);
       return MILL_E_NOMEM;
