@@ -35,6 +35,7 @@ ROOT = HERE.parent
 RESULTS = ROOT / ".cache" / "bench.json"
 ROUNDS, QUICK_ROUNDS = 5, 1
 START_MS = 300  # what an interpreter and its imports take, and more: no part of a profile
+NOT_PASSED_ON = ("PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE")  # imports find their byte code
 TIMEOUT_S = 300  # a contestant that takes longer has failed
 
 Figures = dict[str, float]
@@ -113,7 +114,7 @@ class Bench:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.lower().endswith("_proxy") and name != "PYTHONWARNINGS"
+            if not name.lower().endswith("_proxy") and name not in NOT_PASSED_ON
         }
 
     @contextmanager

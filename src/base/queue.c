@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/alloc.h"
@@ -28,6 +29,7 @@ static size_t record_bytes(size_t size) {
 void mill__queue_init(struct mill__queue *queue) {
   queue->tail = queue->head = queue->kept = NULL;
   queue->reserved = queue->read = 0;
+  queue->n_small = 0;
   atomic_init(&queue->first, NULL);
   atomic_init(&queue->spare, NULL);
   atomic_init(&queue->bytes, 0);
@@ -58,15 +60,30 @@ static struct mill__queue_block *take_spare(struct mill__queue *queue) {
   return block;
 }
 
+/* What is not among the spare ones. */
+static struct mill__queue_block *make_block(struct mill__queue *queue, size_t need) {
+  bool small = need <= MILL__QUEUE_SMALL_BYTES && queue->n_small < MILL__QUEUE_SMALL_BLOCKS;
+  size_t size = small                            ? MILL__QUEUE_SMALL_BYTES
+                : need > MILL__QUEUE_BLOCK_BYTES ? need
+                                                 : MILL__QUEUE_BLOCK_BYTES;
+  struct mill__queue_block *block = mill__malloc(sizeof *block + size);
+  if (!block)
+    return NULL;
+  queue->n_small += small;
+  block->size = size;
+  return block;
+}
+
 static struct mill__queue_block *new_block(struct mill__queue *queue, size_t need) {
   struct mill__queue_block *block = need > MILL__QUEUE_BLOCK_BYTES ? NULL : take_spare(queue);
-  if (!block) {
-    size_t size = need > MILL__QUEUE_BLOCK_BYTES ? need : MILL__QUEUE_BLOCK_BYTES;
-    block = mill__malloc(sizeof *block + size);
-    if (!block)
-      return NULL;
-    block->size = size;
+  if (block && block->size < need) { /* records are larger than a small one */
+    mill__free(block);
+    block = NULL;
   }
+  if (!block)
+    block = make_block(queue, need);
+  if (!block)
+    return NULL;
   atomic_init(&block->next, NULL);
   atomic_init(&block->committed, 0);
   return block;
@@ -119,7 +136,7 @@ static void leave_block(struct mill__queue *queue, struct mill__queue_block *nex
   queue->head = next;
   queue->read = 0;
   /* A block made for one large record is not worth keeping. */
-  if (done->size == MILL__QUEUE_BLOCK_BYTES)
+  if (done->size <= MILL__QUEUE_BLOCK_BYTES)
     give_spare(queue, done);
   else
     mill__free(done);

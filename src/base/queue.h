@@ -18,6 +18,9 @@
 #include <stddef.h>
 
 #define MILL__QUEUE_BLOCK_BYTES 4000 /* of records; with the header it fits a page */
+/* The first two are enough for a consumer that keeps up, and there may be many of those. */
+#define MILL__QUEUE_SMALL_BYTES 960
+#define MILL__QUEUE_SMALL_BLOCKS 2
 
 struct mill__queue_block;
 
@@ -26,6 +29,7 @@ struct mill__queue {
   struct mill__queue_block *tail;
   size_t reserved;                /* bytes of the record under construction; 0: none */
   struct mill__queue_block *kept; /* spare blocks, taken over from `spare` */
+  unsigned n_small;               /* small blocks that were made */
   /* consumer */
   struct mill__queue_block *head;
   size_t read; /* offset into head */

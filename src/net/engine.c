@@ -107,7 +107,14 @@ static void notify_touched(mill_engine *engine) {
   }
 }
 
+void mill__engine_transfer_begun(mill_engine *engine, mill_stream *stream) {
+  mill__list_append(&engine->transfers, &stream->transfer.link);
+  engine->n_transfers++;
+}
+
 void mill__engine_transfer_done(mill_engine *engine, mill_stream *stream) {
+  mill__list_remove(&stream->transfer.link);
+  engine->n_transfers--;
   mill__engine_touch(engine, stream); /* the reference goes after its notification */
   if (mill__list_empty(&engine->transfers))
     mill__timer_set(&engine->timers, &engine->keepalive,

@@ -17,6 +17,7 @@
 #include "net/stream.h"
 
 #define MILL__ENGINE_HEARTBEAT_MS 1000 /* a look at libcurl's sockets while transfers run */
+#define MILL__ENGINE_CROWD 256         /* with so many transfers each is slow, and memory counts */
 #define MILL__ENGINE_KEEPALIVE_MS 5000 /* an unused connection lives no longer */
 #define MILL__ENGINE_DRAIN_MS 250      /* after the terminator, for the rest of the body */
 #define MILL__ENGINE_DRAIN_BYTES 65536
@@ -51,8 +52,9 @@ struct mill_engine {
   struct mill__timer curl_timer, heartbeat, keepalive;
   bool blind; /* a socket could not be watched: the heartbeat looks at all of them */
   struct mill__list transfers; /* every stream that the engine works on */
-  struct mill__list touched;   /* those with something new in this turn */
-  struct mill__list released;  /* name look-ups (mill__resolve_node.link) that may go on */
+  size_t n_transfers;
+  struct mill__list touched;  /* those with something new in this turn */
+  struct mill__list released; /* name look-ups (mill__resolve_node.link) that may go on */
   struct mill__resolve resolve;
   int64_t now_ns; /* the time of this turn */
   uint64_t random;
@@ -69,6 +71,7 @@ bool mill__engine_is_forked(const mill_engine *engine);
 int mill__engine_open(mill_engine *engine);
 void mill__engine_touch(mill_engine *engine, mill_stream *stream); /* notify it after this turn */
 void mill__engine_release(mill_engine *engine, struct mill__list *nodes); /* start them after it */
+void mill__engine_transfer_begun(mill_engine *engine, mill_stream *stream);
 void mill__engine_transfer_done(mill_engine *engine, mill_stream *stream);
 uint64_t mill__engine_random(mill_engine *engine);
 

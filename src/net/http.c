@@ -15,8 +15,9 @@
 #include "net/retry.h"
 
 #define UPLOAD_BUFFER_BYTES                                                                        \
-  16384L              /* the least that libcurl takes; its default is 64 KiB a transfer */
-#define TOO_LARGE 100 /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
+  16384L /* the least that libcurl takes; its default is 64 KiB a transfer */
+#define CROWD_BUFFER_BYTES 1024L /* to read into, the least there is; the default is 16 KiB */
+#define TOO_LARGE 100            /* CURLE_TOO_LARGE, in libcurl's headers since 8.6 */
 #define LAST_EVENT_ID "Last-Event-ID"
 #define TLS_HEADER_BYTES 5 /* of a record */
 #define TLS_APPLICATION_DATA 23
@@ -226,6 +227,8 @@ static void set_behaviour(struct options *options, const mill_stream *stream) {
       stream->transfer.resolve.leads ? MILL__RESOLVE_TTL_S : MILL__RESOLVE_TTL_S + 10L);
   SET(options, CURLOPT_MAXAGE_CONN, (long)(MILL__ENGINE_KEEPALIVE_MS / 1000));
   SET(options, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
+  if (engine->n_transfers >= MILL__ENGINE_CROWD)
+    SET(options, CURLOPT_BUFFERSIZE, CROWD_BUFFER_BYTES);
   SET(options, CURLOPT_TCP_KEEPALIVE, 1L);
   SET(options, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(options, CURLOPT_SHARE, engine->share);

@@ -176,7 +176,6 @@ static void done(mill_stream *stream) {
   mill_engine *engine = stream->engine;
   transfer->state = MILL__TRANSFER_DONE;
   mill__timer_clear(&engine->timers, &transfer->timer);
-  mill__list_remove(&transfer->link);
   mill__decoder_free(transfer->decoder);
   mill__inflate_free(transfer->inflater);
   transfer->decoder = NULL;
@@ -335,7 +334,7 @@ void mill__transfer_lookup_over(mill_stream *stream) {
 void mill__transfer_start(mill_stream *stream) {
   COUNT(stream, streams_started, 1);
   COUNT(stream, streams_open, 1);
-  mill__list_append(&stream->engine->transfers, &stream->transfer.link);
+  mill__engine_transfer_begun(stream->engine, stream);
   begin_attempt(stream);
 }
 

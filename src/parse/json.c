@@ -22,6 +22,8 @@
 
 /* Memory that is kept from document to document; what a larger one took is given back. */
 #define KEEP_BYTES ((size_t)64 * 1024)
+/* After so many documents in a row that the template knew, yajl's memory is given back. */
+#define YAJL_IDLE_DOCUMENTS 16
 /*
  * yajl scans a token that is still open from its beginning with every feed. Behind an open token of
  * this size a piece waits until there is as much again, so that the work stays linear.
@@ -48,6 +50,7 @@ struct mill__json {
   yajl_handle yajl; /* NULL: to be made */
   struct mill__list blocks;
   size_t block_bytes;
+  unsigned idle; /* documents since it was used */
   sigjmp_buf no_memory;
 
   /* the document */
@@ -516,6 +519,7 @@ int mill__json_finish(struct mill__json *json) {
 }
 
 static int parse_whole(struct mill__json *json, mill_slice document) {
+  json->idle = 0;
   mill__json_template_begin(&json->template, document);
   int error = mill__json_feed(json, document.ptr, document.len);
   if (!error)
@@ -528,6 +532,8 @@ int mill__json_whole(struct mill__json *json, const char *bytes, size_t len) {
   mill_slice document = {bytes, len}, texts[MILL__JSON_TEMPLATE_HOLES];
   if (len > json->document_bytes || !mill__json_template_match(&json->template, document, texts))
     return parse_whole(json, document);
+  if (++json->idle == YAJL_IDLE_DOCUMENTS)
+    drop_yajl(json);
   json->n_bytes = len;
   json->whole = true;
   return settle(json, mill__json_template_replay(&json->template, texts, json->fn, json->ctx));

@@ -8,7 +8,7 @@
 #include "parse/json.h"
 
 #define KEEP_BYTES ((size_t)64 * 1024) /* what a larger event took is given back */
-#define FIRST_CAPACITY 8
+#define FIRST_CAPACITY 2               /* most events hold one delta, and there are many streams */
 
 /* ---- strings -------------------------------------------------------------------------------- */
 
