@@ -64,8 +64,8 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     _event_stream_type: type[EventStreamT]
 
     __slots__ = (
-        "_auth", "_options", "_own", "_provider", "_settings", "_stats", "_verify", "base_url",
-        "headers",
+        "_auth", "_kept", "_options", "_own", "_provider", "_settings", "_stats", "_verify",
+        "base_url", "headers",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +95,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         self._auth = self._how_it_is_let_in(_optional_text("api_key", api_key), _options(options))
         self._verify = _verify(verify)
         self._stats = _core.Stats()
+        self._kept: dict[bool, tuple[Pairs, Pairs]] = {}  # by whether there is a body
         certificate, key = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert, None)
         self._settings: dict[str, Any] = {
             "timeouts": _timeouts(timeout),
@@ -300,6 +301,14 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         url = Hidden(self.base_url + _text("path", path))
         method = _text("method", method).upper()
         body = None if json is None else _json_bytes(json)
+        headers = self._headers_of(method, url, body)
+        return method, url, headers, body, json
+
+    def _headers_of(self, method: str, url: str, body: bytes | None) -> Pairs:
+        """The client's, the provider's and what lets a request in; mostly made once for all."""
+        kept = self._kept.get(body is not None)
+        if kept is not None and kept[0] is self.headers:
+            return kept[1]
         headers = self.headers
         for name, value in (("Content-Type", "application/json"), *self._provider.headers):
             given = any(name.lower() == each.lower() for each, _ in headers)
@@ -308,7 +317,9 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         if self._auth is not None:
             added = self._auth.pairs(method, url, headers, body or b"")
             headers = (*headers, *_checked(added))
-        return method, url, headers, body, json
+        if self._auth is None or self._auth.lasts:
+            self._kept[body is not None] = self.headers, headers
+        return headers
 
     def _address(self, url: str) -> str:
         url = Hidden(_text("url", url))
@@ -513,12 +524,19 @@ def _format(given: str) -> str:
     return given
 
 
-def _json_bytes(value: object) -> bytes:
-    import json  # not needed to import the package
+_encode: Callable[[object], str] | None = None
 
+
+def _json_bytes(value: object) -> bytes:
+    global _encode
+    if _encode is None:
+        import json  # not needed to import the package
+
+        _encode = json.JSONEncoder(
+            ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
+        return _encode(value).encode()
     except UnicodeEncodeError as error:
         raise ValueError("json: a str holds a lone surrogate, which UTF-8 cannot carry") from error
     except (TypeError, ValueError) as error:

@@ -36,7 +36,7 @@ class Provider:
     """
 
     __slots__ = (
-        "base_url", "family", "format", "headers", "key_header", "key_variables", "name",
+        "_form", "base_url", "family", "format", "headers", "key_header", "key_variables", "name",
         "needs_key", "options", "path", "tells_usage_if_asked",
     )  # fmt: skip
 
@@ -65,6 +65,7 @@ class Provider:
         self.options = options or {}
         self.needs_key = needs_key
         self.tells_usage_if_asked = tells_usage_if_asked
+        self._form: tuple[Any, Any] | None = None  # of its questions; most are never asked
 
     def settle(self, given: Mapping[str, str]) -> dict[str, str]:
         """The options: as given, or from the environment. TypeError names one not known."""
@@ -107,13 +108,15 @@ class Provider:
         self, arguments: Mapping[str, Any], options: Mapping[str, str], own: bool
     ) -> tuple[str, dict[str, Any]]:
         """(path, JSON) of a request for an answer that streams and tells its usage."""
-        from importlib import import_module
+        if self._form is None:
+            from importlib import import_module
 
-        from ._neutral import Ask
+            from ._neutral import Ask
 
-        ask = Ask(**arguments)
-        body = import_module(f"{__name__}.{self.family}").body
-        return self.route(ask.model, options, own), body(ask, self)
+            self._form = Ask, import_module(f"{__name__}.{self.family}").body
+        ask_of, body_of = self._form
+        ask = ask_of(**arguments)
+        return self.route(ask.model, options, own), body_of(ask, self)
 
     def _how_to_give_a_key(self) -> str:
         return " or ".join(["pass api_key=...", *(f"set {name}" for name in self.key_variables)])
@@ -123,6 +126,7 @@ class KeyHeader:
     """A key that goes into a header as it is."""
 
     __slots__ = ("_pair",)
+    lasts = True  # the headers are the same for all requests
 
     def __init__(self, name: str, value: str) -> None:
         self._pair = (name, Hidden(value))
@@ -137,6 +141,7 @@ class Aws:
     """AWS credentials: each request is signed (`_sigv4`), for an attempt within five minutes."""
 
     __slots__ = ("_access_key_id", "_region", "_secret_access_key", "_session_token")
+    lasts = False
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._region = options["region"]
