@@ -177,8 +177,24 @@ def test_a_key_in_an_answer_is_masked_and_all_lengths_stay_true(
     assert KEY.encode() not in all_of(cassette)
 
 
+def test_a_document_that_is_no_stream_is_replayed(
+    serve: Serve, connect: Connect, tape: Tape, cassette: Path
+) -> None:
+    def told(to: str) -> list[str]:
+        client = connect(to, api_key=KEY)
+        return [event.data for event in client.request("/ask", json={}, format="json").events()]
+
+    document = '{"id": "r-1", "output": ["a", {"b": 1.5}]}'
+    script = mock.Replay(document.encode(), headers={"Content-Type": "application/json"})
+    with tape(serve(script)) as recorder:
+        assert told(recorder.origin) == [document]
+    with testing.replay(cassette, speed=None) as player:
+        assert told(player.origin) == [document]
+
+
 def test_every_format_is_among_them() -> None:
-    assert {wire.name for wire in WIRES} | {"events"} == {*millstream._core.formats()}
+    named = {wire.name for wire in WIRES}
+    assert named | {"events", "json"} == {*millstream._core.formats()}
 
 
 # ---- secrets -------------------------------------------------------------------------------------
