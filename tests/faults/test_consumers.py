@@ -7,8 +7,8 @@ import gc
 import itertools
 import os
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from harness import (
     FINE_ANSWER,
     HEAD,
     MIB,
+    Client,
     Scene,
     memory_within,
     patient,
@@ -85,21 +86,30 @@ def test_fault_44_two_readers_of_one_stream(scene: Scene) -> None:
 
 
 @contextmanager
-def no_more_descriptors() -> Iterator[None]:
-    """Every new descriptor is one too many."""
+def no_more_descriptors() -> Iterator[Callable[[], None]]:
+    """Every new descriptor is one too many; what is given takes those that came free meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
     fillers: list[int] = []
+
+    def fill() -> None:
+        with suppress(OSError):
+            while True:
+                fillers.append(os.dup(0))
+
     try:
-        while True:
-            fillers.append(os.dup(0))
-    except OSError:
-        yield
+        fill()
+        yield fill
     finally:
         for fd in fillers:
             os.close(fd)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def ended(client: Client) -> int:
+    metrics = client.metrics()
+    return metrics["streams_ok"] + metrics["streams_failed"]
 
 
 def test_fault_49_no_more_descriptors(scene: Scene) -> None:
@@ -107,10 +117,18 @@ def test_fault_49_no_more_descriptors(scene: Scene) -> None:
     client = scene.client(server)
     reader = scene.reader()
     scene.read(scene.ask(client), reader)  # what its thread needs is there
-    with no_more_descriptors():
-        stream = scene.ask(client)
-        assert eventually(lambda: client.metrics()["streams_failed"] == 1)
-    outcome = scene.read(stream, reader)
+    streams: list[Any] = []
+
+    def has_failed() -> bool:
+        """Or it met a descriptor that the streams before it have just left."""
+        fill()
+        streams.append(scene.ask(client))
+        assert eventually(lambda: ended(client) == len(streams) + 1)
+        return client.metrics()["streams_failed"] == 1
+
+    with no_more_descriptors() as fill:
+        assert eventually(has_failed)
+    outcome = scene.read(streams.pop(), reader)
     error = outcome.is_error(millstream.ConnectError, code="descriptors")
     assert "ulimit" in str(error)
     scene.is_answered(client)
