@@ -350,6 +350,20 @@ typedef struct mill_timing {
 
 MILL_API void mill_stream_timing(mill_stream *stream, mill_timing *ret_timing);
 
+/* An attempt that another followed. */
+typedef struct mill_retry {
+  int64_t at_ns;    /* when it failed, since mill_stream_start */
+  int64_t delay_ms; /* the wait before the next attempt */
+  int code;         /* of its error, see error.h */
+  int status;       /* of its answer; 0: there was none */
+} mill_retry;
+
+/*
+ * What the retry `number`, from 0, was made for; of those that timing counts. MILL_END: it is not
+ * known, there was no memory to keep it, or the stream is an event source. Any thread.
+ */
+MILL_API int mill_stream_retry(mill_stream *stream, unsigned number, mill_retry *ret_retry);
+
 /* ---- waiting for many ------------------------------------------------------------------------- */
 
 /* What to be told of a stream: something to take (or the end), or the answer's head (or the end). */

@@ -354,6 +354,29 @@ static PyObject *get_timing(PyObject *op, void *unused) {
   return records_timing(self->state, &timing);
 }
 
+/*
+ * (seconds, the error's class, status, seconds until the next attempt) of each retry; its error is
+ * None where that is not known.
+ */
+static PyObject *stream_retries(PyObject *op, PyObject *unused) {
+  StreamObject *self = (StreamObject *)op;
+  mill_timing timing;
+  mill_stream_timing(self->stream, &timing);
+  PyObject *list = PyList_New(timing.retries);
+  for (unsigned i = 0; list && i < timing.retries; i++) {
+    mill_retry retry = {.at_ns = 0};
+    bool known = mill_stream_retry(self->stream, i, &retry) == MILL_OK;
+    PyObject *entry = Py_BuildValue("dzid", (double)retry.at_ns / 1e9,
+                                    known ? mill_error_class(retry.code) : NULL, retry.status,
+                                    (double)retry.delay_ms / 1e3);
+    if (entry)
+      PyList_SET_ITEM(list, i, entry);
+    else
+      Py_CLEAR(list);
+  }
+  return list;
+}
+
 /* (status, HTTP version, header lines); NotImplemented while there is no head. */
 static PyObject *head(StreamObject *self) {
   mill_response response;
@@ -487,6 +510,7 @@ static PyMethodDef base_methods[] = {
     {"_poll_batch", stream_poll_batch, METH_NOARGS, NULL},
     {"_poll_drain", stream_poll_drain, METH_NOARGS, NULL},
     {"_poll_head", stream_poll_head, METH_NOARGS, NULL},
+    {"_retries", stream_retries, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

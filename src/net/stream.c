@@ -44,6 +44,7 @@ static void free_stream(mill_stream *stream) {
   mill__transfer_fini(&stream->transfer);
   mill__response_free(atomic_load(&stream->response));
   mill__error_fini(&stream->error);
+  mill__free(atomic_load(&stream->retry_log));
   mill__request_fini(&stream->request);
   pthread_mutex_destroy(&stream->lock);
   mill__engine_unref(stream->engine);
@@ -424,4 +425,14 @@ void mill_stream_timing(mill_stream *stream, mill_timing *ret_timing) {
       .chunks = atomic_load(&stream->chunks),
       .retries = atomic_load(&stream->retries),
   };
+}
+
+int mill_stream_retry(mill_stream *stream, unsigned number, mill_retry *ret_retry) {
+  if (number >= atomic_load(&stream->retries)) /* what is below it is written */
+    return MILL_END;
+  const mill_retry *log = atomic_load(&stream->retry_log);
+  if (!log)
+    return MILL_END;
+  *ret_retry = log[number];
+  return MILL_OK;
 }

@@ -48,6 +48,7 @@ struct mill_stream {
   atomic_int_fast64_t connect_ns, first_byte_ns, first_chunk_ns, total_ns;
   atomic_uint_fast64_t chunks;
   atomic_uint retries;
+  _Atomic(mill_retry *) retry_log; /* max_retries of them, the first `retries` written; or NULL */
   struct mill__queue queue;
   mill_stream *inbox_next; /* the inbox's, while a command is posted */
 

@@ -242,6 +242,21 @@ static void back_off(mill_stream *stream, int64_t delay_ms) {
   arm_timer(stream); /* the timer is in the heap: this cannot fail */
 }
 
+/* Keep what the attempt failed with; one that finds no memory leaves the stream without a log. */
+static void log_retry(mill_stream *stream, const mill_error *error, int64_t delay_ms) {
+  unsigned number = stream->transfer.attempt;
+  mill_retry *log = atomic_load(&stream->retry_log);
+  if (!number) {
+    log = mill__calloc(stream->request.set.max_retries, sizeof *log);
+    atomic_store(&stream->retry_log, log);
+  }
+  if (log)
+    log[number] = (mill_retry){.at_ns = mill__clock_ns() - stream->started_ns,
+                               .delay_ms = delay_ms,
+                               .code = error->code,
+                               .status = error->status};
+}
+
 /* Whether the stream goes on behind the attempt that ended with `error`. */
 static bool goes_on(mill_stream *stream, mill_error *error) {
   struct mill__transfer *transfer = &stream->transfer;
@@ -259,6 +274,8 @@ static bool goes_on(mill_stream *stream, mill_error *error) {
   }
   if (delay_ms < 0)
     return false;
+  if (!is_source(stream))
+    log_retry(stream, error, delay_ms);
   back_off(stream, delay_ms);
   return true;
 }

@@ -517,6 +517,21 @@ static enum server_then status_then_answer(const struct server_request *request,
   return SERVER_KEEP;
 }
 
+/* Each retry says when, for what and how long; there are no more of them than there were. */
+static void check_retry_log(mill_stream *stream, unsigned n, int status) {
+  mill_retry retry;
+  int64_t last_ns = 0;
+  for (unsigned i = 0; i < n; i++) {
+    CHECK_INT(mill_stream_retry(stream, i, &retry), MILL_OK);
+    CHECK(retry.at_ns > last_ns);
+    CHECK_INT(retry.code, MILL_E_STATUS);
+    CHECK_INT(retry.status, status);
+    CHECK_INT(retry.delay_ms, 0);
+    last_ns = retry.at_ns;
+  }
+  CHECK_INT(mill_stream_retry(stream, n, &retry), MILL_END);
+}
+
 static void check_retries(const char *head, unsigned max_retries, int code, size_t n_requests) {
   struct exchange exchange;
   struct fixed fixed = {head, ERROR_BODY};
@@ -528,6 +543,7 @@ static void check_retries(const char *head, unsigned max_retries, int code, size
   mill_timing timing;
   mill_stream_timing(exchange.stream, &timing);
   CHECK_INT(timing.retries, n_requests - 1);
+  check_retry_log(exchange.stream, timing.retries, atoi(head + strlen("HTTP/1.1 ")));
   end(&exchange);
 }
 
