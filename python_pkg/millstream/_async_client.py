@@ -18,6 +18,11 @@ class AsyncClient(BaseClient[AsyncStream, AsyncEventStream]):
     _stream_type = AsyncStream
     _event_stream_type = AsyncEventStream
 
+    def _watched_type(self) -> type[AsyncStream]:
+        from ._async_watch import WatchedAsyncStream
+
+        return WatchedAsyncStream
+
     def close(self) -> Done:
         """Nothing is held open for a client; may be awaited."""
         return DONE

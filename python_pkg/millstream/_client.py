@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from . import _core, _providers, _route
+from . import _core, _hooks, _providers, _route
 from ._errors import Timeout
 from ._events import EventStream
 from ._stream import Stream
-from ._types import Hidden, Limits, Request, hidden, is_secret, without_password
+from ._types import Hidden, Limits, Request, hidden, is_secret, shown_url, without_password
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ._core import Message
     from ._errors import Error
+    from .hooks import OnEvent
     from .params import Options, Tool, ToolChoice
 
     Pairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -55,6 +56,8 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     unix_socket: path of a socket to connect to in place of the URL's host.
     limits: a `Limits`.
     compression: ask for a compressed answer (gzip, deflate).
+    on_event: called with each `millstream.hooks` event of the streams of `stream()` and
+        `request()`, by what starts, reads or ends them; or a list of such. See docs/monitoring.md.
 
     A wrong argument is a TypeError or ValueError that names it. Nothing is read, started or
     connected before the first request.
@@ -64,7 +67,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     _event_stream_type: type[EventStreamT]
 
     __slots__ = (
-        "_auth", "_kept", "_options", "_own", "_provider", "_settings", "_stats", "_verify",
+        "_auth", "_hooks", "_kept", "_options", "_own", "_provider", "_settings", "_stats", "_verify",
         "base_url", "headers",
     )  # fmt: skip
 
@@ -85,6 +88,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         unix_socket: str | None = None,
         limits: Limits | None = None,
         compression: bool = False,
+        on_event: OnEvent | Sequence[OnEvent] | None = None,
     ) -> None:
         self._provider = _providers.find(provider)
         self.headers = _headers(headers)
@@ -94,6 +98,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         self.base_url = _base_url(place)
         self._auth = self._how_it_is_let_in(_optional_text("api_key", api_key), _options(options))
         self._verify = _verify(verify)
+        self._hooks = _hooks.checked(on_event)
         self._stats = _core.Stats()
         self._kept: dict[bool, tuple[Pairs, Pairs]] = {}  # by whether there is a body
         certificate, key = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert, None)
@@ -147,14 +152,15 @@ class BaseClient(Generic[StreamT, EventStreamT]):
 
         What the provider cannot take is a ValueError that names it.
         """
-        method, url, headers, body, _ = self._question(
-            model=model, messages=messages, system=system, tools=tools, tool_choice=tool_choice,
-            max_tokens=max_tokens, temperature=temperature, top_p=top_p, stop=stop, into=into,
-            params=params,
-        )  # fmt: skip
-        stream = self._stream_type(
+        arguments = {
+            "model": model, "messages": messages, "system": system, "tools": tools,
+            "tool_choice": tool_choice, "max_tokens": max_tokens, "temperature": temperature,
+            "top_p": top_p, "stop": stop, "into": into,
+        }  # fmt: skip
+        method, url, headers, body, _ = self._question(**arguments, params=params)
+        stream = self._open(
+            {**arguments, **params}, self._provider.format,
             **self._settings_for(url), method=method, headers=headers, body=body,
-            format=self._provider.format,
         )  # fmt: skip
         if into is not None:
             stream._into = into  # type: ignore[attr-defined]
@@ -201,8 +207,8 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         """
         format = self._provider.format if format is None else _format(format)
         method, url, headers, body, _ = self._compose(path, json, method)
-        return self._stream_type(
-            **self._settings_for(url), method=method, headers=headers, body=body, format=format
+        return self._open(
+            json, format, **self._settings_for(url), method=method, headers=headers, body=body
         )
 
     def events(
@@ -280,6 +286,40 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     def __repr__(self) -> str:
         url = without_password(self.base_url)
         return f"{type(self).__name__}({self._provider.name!r}, base_url={url!r})"
+
+    def _open(self, arguments: Any, format: str, **settings: Any) -> StreamT:
+        hooks = _hooks.of_stream(self._hooks)
+        if hooks:
+            return self._open_watched(hooks, arguments, format, settings)
+        return self._stream_type(**settings, format=format)
+
+    def _open_watched(
+        self, hooks: tuple[OnEvent, ...], arguments: Any, format: str, settings: dict[str, Any]
+    ) -> StreamT:
+        from ._watch import Watch
+
+        known = arguments if isinstance(arguments, dict) else {}
+        model = known.get("model")
+        watch = Watch(
+            hooks,
+            provider=self._provider.name,
+            format=format,
+            model=model if isinstance(model, str) else None,
+            method=settings["method"],
+            url=shown_url(settings["url"]),
+            arguments=known,
+        )
+        settings["headers"] = _beside(settings["headers"], watch.request(settings["headers"]))
+        try:
+            stream = self._watched_type()(**settings, format=format)
+        except Exception as error:
+            watch.refused(error)
+            raise
+        stream._watch = watch  # type: ignore[attr-defined]
+        return stream
+
+    def _watched_type(self) -> type[StreamT]:
+        raise NotImplementedError
 
     def _how_it_is_let_in(
         self, api_key: str | None, options: Mapping[str, str]
@@ -366,6 +406,11 @@ class Client(BaseClient[Stream, EventStream]):
     __slots__ = ()
     _stream_type = Stream
     _event_stream_type = EventStream
+
+    def _watched_type(self) -> type[Stream]:
+        from ._watch import WatchedStream  # costs an import only where there are hooks
+
+        return WatchedStream
 
     def close(self) -> None:
         """Nothing is held open for a client; here for symmetry with other libraries."""

@@ -206,7 +206,8 @@ _CLASSES: dict[str, type[Error]] = {
 }  # fmt: skip
 
 
-def _pick(name: str, status: int) -> type[Error]:
+def class_of(name: str, status: int) -> type[Error]:
+    """Of an error of the C core: its class's name there, and the status that it is about."""
     cls = _CLASSES[name]
     if cls not in (StatusError, ProviderError):
         return cls
@@ -229,7 +230,7 @@ def _from_core(
     message: Message | None,
 ) -> Error:
     """Build the exception of an error of the C core."""
-    cls = _pick(name, status)
+    cls = class_of(name, status)
     advice = next((words for base, words in _ADVICE.items() if issubclass(cls, base)), None)
     error = cls(f"{text} ({advice})" if advice else text)
     error.status = status or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Request:
     ) -> None:
         self.method = method
         self.url = without_password(url)
-        self.headers = {name: masked(name, value) for name, value in headers}
+        self.headers = masked_headers(headers)
         self.body = body
         self.json: Any = json
 
@@ -137,6 +137,11 @@ def masked(name: str, value: str) -> str:
     if known:
         return f"{scheme} ***"
     return "***" if any(word in name.lower() for word in _SECRET_WORDS) else value
+
+
+def masked_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers as they may be shown."""
+    return {name: masked(name, value) for name, value in headers}
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -163,3 +168,14 @@ def without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return scheme + separator + host.rpartition("@")[2] + slash + path
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown: also without what its query calls a key, a token or the like."""
+    place, mark, query = without_password(url).partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return (
+        place
+        + mark
+        + "&".join(name + equals + masked(name, value) for name, equals, value in pairs)
+    )
