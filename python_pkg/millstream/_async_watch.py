@@ -55,7 +55,13 @@ class WatchedAsyncStream(AsyncStream):
     @property
     async def response(self) -> Response:
         """Status, headers, HTTP version, request id."""
-        response = await super().response
+        try:
+            response = await super().response
+        except Exception:
+            raise
+        except BaseException as error:  # the task was cancelled, and with it the stream
+            self._watch.end(self, error)
+            raise
         self._watch.head(self, response)
         return response
 

@@ -14,39 +14,19 @@ from ._types import masked_headers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .hooks import EndEvent, HookEvent
+    from .hooks import HookEvent
 
 logger = logging.getLogger("millstream")
 
 
 def log(event: HookEvent) -> None:
     """The hook."""
-    call = event.call
-    known: dict[str, object] = {"millstream_call": call.id}
-    level = logging.DEBUG
-    if event.type == "request":
-        text = f"{call.method} {call.url} model={call.model} headers={dict(event.headers)}"
-    elif event.type == "headers":
-        response = event.response
-        known["request_id"] = response.request_id
-        text = (
-            f"{response.status} HTTP/{response.http_version} after {event.at:.3f} s, "
-            f"request id {response.request_id}, headers={masked_headers(response.headers.items())}"
-        )
-    elif event.type == "first_chunk":
-        text = f"first chunk after {event.at:.3f} s"
-    elif event.type == "retry":
-        level = logging.INFO
-        status = f" {event.status}" if event.status else ""
-        text = (
-            f"retry {event.number} in {event.delay:.3f} s: {event.error or 'failed'}{status} "
-            f"after {event.at:.3f} s"
-        )
-    else:
-        level = logging.WARNING if event.outcome == "failed" else logging.DEBUG
-        known["request_id"] = _request_id(event)
-        text = _end(event)
-    logger.log(level, "#%d %s", call.id, text, extra=known)
+    level = logging.INFO if event.type == "retry" else logging.DEBUG
+    if event.type == "end" and event.outcome == "failed":
+        level = logging.WARNING
+    if logger.isEnabledFor(level):
+        known = {"millstream_call": event.call.id, "request_id": _request_id(event)}
+        logger.log(level, "#%d %s", event.call.id, _text(event), extra=known)
 
 
 def hook_failed(hook: object) -> None:
@@ -54,18 +34,37 @@ def hook_failed(hook: object) -> None:
     logger.exception("an on_event hook raised: %r", hook)
 
 
-def _end(event: EndEvent) -> str:
+def _text(event: HookEvent) -> str:
+    if event.type == "request":
+        call = event.call
+        return f"{call.method} {call.url} model={call.model} headers={dict(event.headers)}"
+    after = f"after {event.at:.3f} s"
+    if event.type == "headers":
+        response = event.response
+        return (
+            f"{response.status} HTTP/{response.http_version} {after}, "
+            f"request id {response.request_id}, headers={masked_headers(response.headers.items())}"
+        )
+    if event.type == "first_chunk":
+        return f"first chunk {after}"
+    if event.type == "retry":
+        words = (event.error or "failed", str(event.status or ""), after)
+        return f"retry {event.number} in {event.delay:.3f} s: {' '.join(filter(None, words))}"
     chunks = f", {event.timing.chunks} chunks" if event.timing else ""
-    words = [f"{event.outcome} after {event.at:.3f} s{chunks}, request id {_request_id(event)}"]
-    error = event.error
-    if error is not None and event.outcome == "failed":
-        facts: list[object] = [type(error).__name__]
-        if isinstance(error, Error):
-            facts += [getattr(error, "phase", None), error.status, error.code]
-        words.append(" ".join(str(fact) for fact in facts if fact is not None))
-    return ": ".join(words)
+    why = f": {_facts(event.error)}" if event.outcome == "failed" else ""
+    return f"{event.outcome} {after}{chunks}, request id {_request_id(event)}{why}"
 
 
-def _request_id(event: EndEvent) -> str | None:
-    found = event.response.request_id if event.response else None
-    return found or getattr(event.error, "request_id", None)
+def _facts(error: BaseException | None) -> str:
+    """Of an exception what nobody else has worded."""
+    facts: list[object] = [type(error).__name__]
+    if isinstance(error, Error):
+        facts += [getattr(error, "phase", None), error.status, error.code]
+    return " ".join(str(fact) for fact in facts if fact is not None)
+
+
+def _request_id(event: HookEvent) -> str | None:
+    response = event.response if event.type in ("headers", "end") else None
+    if response is not None and response.request_id is not None:
+        return response.request_id
+    return getattr(event.error, "request_id", None) if event.type == "end" else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from array import array
 
 from ._errors import Cancelled, class_of
 from ._log import hook_failed
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 class Watch:
     """Tells the hooks of one stream each thing once, and nothing behind the end.
 
-    There is no lock: what is due is taken out of a dict, which only one thread can do, so that a
+    There is no lock: what is due is taken out of a dict, which one thread alone can do, so that a
     hook may use the stream, and `cancel()` waits for no hook of another thread.
     """
 
@@ -42,10 +41,10 @@ class Watch:
         self.call = Call(**facts, started_ns=time.time_ns())
         self._clock = time.perf_counter()
         self._due: dict[str, None] = dict.fromkeys(("headers", "first_chunk", "end"))
-        self._retries = 0
+        self._retries: dict[int, object] = {}
         self._response: Response | None = None
         counts = any(getattr(hook, "chunk_times", False) for hook in hooks)
-        self._times = array("d") if counts else None
+        self._times: list[float] | None = [] if counts else None
 
     @property
     def awaits_head(self) -> bool:
@@ -73,7 +72,7 @@ class Watch:
             self._response = response
             self._tell_retries(stream)
             at = stream.timing.first_byte  # of the first attempt
-            if at is None or self._retries:
+            if at is None or stream.timing.retries:
                 at = self._now()
             self._tell(HeadersEvent(self.call, at, response))
 
@@ -123,11 +122,11 @@ class Watch:
         self._tell(EndEvent(self.call, at, outcome, error, message, timing, response, times))
 
     def _tell_retries(self, stream: _core.BaseStream) -> None:
-        retries = stream._retries()
-        for at, name, status, delay in retries[self._retries :]:
-            self._retries += 1
-            error = None if name is None else class_of(name, status).__name__
-            self._tell(RetryEvent(self.call, at, self._retries, error, status or None, delay))
+        for number, (at, name, status, delay) in enumerate(stream._retries(), 1):
+            mine = object()
+            if self._retries.setdefault(number, mine) is mine:
+                error = None if name is None else class_of(name, status).__name__
+                self._tell(RetryEvent(self.call, at, number, error, status or None, delay))
 
     def _tell(self, event: HookEvent) -> None:
         for hook in self._hooks:

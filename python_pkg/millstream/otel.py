@@ -11,6 +11,7 @@ for. Source: open-telemetry/semantic-conventions-genai, gen-ai-spans and gen-ai-
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, _hooks, _route
@@ -177,7 +178,7 @@ class Telemetry:
         span = self._tracer.start_span(
             f"{common['gen_ai.operation.name']} {call.model or ''}".rstrip(),
             kind=trace.SpanKind.CLIENT,
-            attributes={**common, **_parameters(call.arguments)},
+            attributes={**common, **_streams(call), **_parameters(call.arguments)},
             start_time=call.started_ns,
         )
         self._open[call.id] = span, common
@@ -223,9 +224,10 @@ class Telemetry:
     def _measure(self, event: EndEvent, common: dict[str, Any]) -> None:
         failed = {"error.type": _error_type(event)} if event.outcome == "failed" else {}
         self._duration.record(event.at, {**common, **failed})
-        if event.timing is not None and event.chunk_times:
-            self._first.record(event.timing.first_chunk or event.chunk_times[0], common)
-        for before, at in zip(event.chunk_times, event.chunk_times[1:], strict=False):
+        times = event.chunk_times if _streams(event.call) else ()
+        if event.timing is not None and times:
+            self._first.record(event.timing.first_chunk or times[0], common)
+        for before, at in pairwise(times):
             self._each.record(at - before, common)
         usage = event.message.usage if event.message is not None else None
         if usage is None:
@@ -268,8 +270,13 @@ def _common(call: Call) -> dict[str, Any]:
     return facts
 
 
+def _streams(call: Call) -> dict[str, bool]:
+    """Of an answer that is one document there are no chunks."""
+    return {} if call.format == "json" else {"gen_ai.request.stream": True}
+
+
 def _parameters(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"gen_ai.request.stream": True}
+    facts: dict[str, Any] = {}
     for name, (make, aliases) in _PARAMETERS.items():
         value = next((v for v in map(arguments.get, aliases) if v is not None), None)
         if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -322,6 +322,18 @@ def test_content_when_asked(
 # ---- the way to the server -----------------------------------------------------------------------
 
 
+def test_the_answer_of_one_document_has_no_chunks(
+    serve: Serve, connect: Connect, record: Any
+) -> None:
+    recorder = record()
+    client = connect(serve("a"), on_event=recorder.hook)
+    json = {"model": "m", "messages": MESSAGES}
+    list(client.request("/chat/completions", json=json, format="json").events())
+    assert "gen_ai.request.stream" not in attributes(recorder.span)
+    assert recorder.points(OPERATION + "duration")
+    assert not recorder.points(OPERATION + "time_to_first_chunk")
+
+
 def test_the_context_is_sent_when_asked(serve: Serve, connect: Connect, record: Any) -> None:
     recorder = record(propagate=True)
     server = serve("a")

@@ -89,11 +89,21 @@ def failed_events(server: mock.Server) -> None:
         pass
 
 
+def refused_with_hooks(server: mock.Server) -> None:
+    client = millstream.Client(**with_secrets(server, bad=True), on_event=repr)
+    client.stream(model="m", messages=MESSAGES)
+
+
+def failed_with_hooks(server: mock.Server) -> None:
+    client = millstream.Client(**with_secrets(server), on_event=repr)
+    client.stream(model="m", messages=MESSAGES).result()
+
+
 @pytest.mark.parametrize(
     "run",
     [
         refused_by_the_core, refused_events, refused_key, failed_answer, failed_async_answer,
-        failed_events,
+        failed_events, refused_with_hooks, failed_with_hooks,
     ],
 )  # fmt: skip
 def test_no_variable_of_a_traceback_shows_one(
