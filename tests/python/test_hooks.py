@@ -257,6 +257,20 @@ def test_one_that_was_never_read_is_told(serve: Serve, connect: Connect, seen: S
     assert seen.end.outcome == "cancelled"
 
 
+def test_an_async_one_that_is_dropped_is_told(serve: Serve, seen: Seen) -> None:
+    async def main() -> None:
+        server = serve(mock.Answer(["a", mock.Gate()]))
+        client = millstream.AsyncClient(
+            base_url=server.url, api_key=API_KEY, timeout=timeout(), on_event=seen
+        )
+        await client.stream(model="m", messages=MESSAGES).__anext__()
+
+    asyncio.run(main())
+    gc.collect()
+    assert seen.types == WHOLE
+    assert seen.end.outcome == "cancelled"
+
+
 def test_cancel_wakes_a_reader_and_is_told_once(serve: Serve, connect: Connect, seen: Seen) -> None:
     client = connect(serve(mock.Answer(["a", mock.Gate(), "b"])), on_event=seen)
     stream = client.stream(model="m", messages=MESSAGES)
@@ -342,6 +356,18 @@ def test_many_readers_are_told_one_end(serve: Serve, connect: Connect, seen: See
         assert sorted(seen.types) == sorted(WHOLE)
         assert (seen.end.outcome, type(seen.end.error)) == ("failed", millstream.StreamInterrupted)
         seen.clear()
+
+
+def test_who_just_stops_behind_anothers_fault_tells_it(
+    serve: Serve, connect: Connect, seen: Seen
+) -> None:
+    client = connect(serve(mock.Answer("a b", cut_after=1)), on_event=seen)
+    stream = client.stream(model="m", messages=MESSAGES)
+    with pytest.raises(millstream.StreamInterrupted):
+        while True:  # as another thread that has not come to tell it yet
+            millstream.Stream.__next__(stream)
+    assert next(stream, None) is None
+    assert (seen.end.outcome, type(seen.end.error)) == ("failed", millstream.StreamInterrupted)
 
 
 def test_figures_are_those_of_the_metrics(serve: Serve, connect: Connect, seen: Seen) -> None:
