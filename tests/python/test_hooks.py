@@ -363,9 +363,9 @@ def test_who_just_stops_behind_anothers_fault_tells_it(
 ) -> None:
     client = connect(serve(mock.Answer("a b", cut_after=1)), on_event=seen)
     stream = client.stream(model="m", messages=MESSAGES)
+    unwatched = iter(lambda: millstream.Stream.__next__(stream), None)
     with pytest.raises(millstream.StreamInterrupted):
-        while True:  # as another thread that has not come to tell it yet
-            millstream.Stream.__next__(stream)
+        list(unwatched)  # as another thread that has not come to tell it yet
     assert next(stream, None) is None
     assert (seen.end.outcome, type(seen.end.error)) == ("failed", millstream.StreamInterrupted)
 
