@@ -498,6 +498,7 @@ PyObject *stream_wait_any(PyObject *module, PyObject *args) {
 /* ---- the two types ---------------------------------------------------------------------------- */
 
 static PyMethodDef base_methods[] = {
+    {"_retries", stream_retries, METH_NOARGS, NULL},
     {"cancel", stream_cancel, METH_NOARGS,
      "cancel($self, /)\n--\n\n"
      "End the stream now, from any thread, any number of times. What was not taken yet is\n"
@@ -510,7 +511,6 @@ static PyMethodDef base_methods[] = {
     {"_poll_batch", stream_poll_batch, METH_NOARGS, NULL},
     {"_poll_drain", stream_poll_drain, METH_NOARGS, NULL},
     {"_poll_head", stream_poll_head, METH_NOARGS, NULL},
-    {"_retries", stream_retries, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

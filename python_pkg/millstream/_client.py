@@ -92,13 +92,13 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     ) -> None:
         self._provider = _providers.find(provider)
         self.headers = _headers(headers)
+        self._hooks = _hooks.checked(on_event)
         self._own = base_url is None
         self._options = self._provider.settle(_options(options))
         place = self._provider.place(self._options) if base_url is None else base_url
         self.base_url = _base_url(place)
         self._auth = self._how_it_is_let_in(_optional_text("api_key", api_key), _options(options))
         self._verify = _verify(verify)
-        self._hooks = _hooks.checked(on_event)
         self._stats = _core.Stats()
         self._kept: dict[bool, tuple[Pairs, Pairs]] = {}  # by whether there is a body
         certificate, key = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert, None)

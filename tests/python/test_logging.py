@@ -21,7 +21,8 @@ ANSWER = "the answer, neither"
 
 
 def raw(**headers: str) -> mock.Raw:
-    return mock.Raw(chunked(chat(ANSWER), chat(finish="stop"), DONE, **headers))
+    events = (chat(ANSWER), chat(finish="stop"), DONE)
+    return mock.Raw(chunked(*events, Connection="close", **headers))
 
 
 @pytest.fixture
