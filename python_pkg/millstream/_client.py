@@ -67,8 +67,8 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     _event_stream_type: type[EventStreamT]
 
     __slots__ = (
-        "_auth", "_hooks", "_kept", "_options", "_own", "_provider", "_settings", "_stats", "_verify",
-        "base_url", "headers",
+        "_auth", "_hooks", "_kept", "_options", "_own", "_provider", "_settings", "_stats",
+        "_verify", "base_url", "headers",
     )  # fmt: skip
 
     def __init__(

@@ -109,7 +109,7 @@ def no_more_descriptors() -> Iterator[Callable[[], None]]:
 
 def ended(client: Client) -> int:
     metrics = client.metrics()
-    return metrics["streams_ok"] + metrics["streams_failed"]
+    return int(metrics["streams_ok"] + metrics["streams_failed"])
 
 
 def test_fault_49_no_more_descriptors(scene: Scene) -> None:
@@ -124,7 +124,7 @@ def test_fault_49_no_more_descriptors(scene: Scene) -> None:
         fill()
         streams.append(scene.ask(client))
         assert eventually(lambda: ended(client) == len(streams) + 1)
-        return client.metrics()["streams_failed"] == 1
+        return bool(client.metrics()["streams_failed"] == 1)
 
     with no_more_descriptors() as fill:
         assert eventually(has_failed)
