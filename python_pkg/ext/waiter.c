@@ -58,11 +58,11 @@ static PyObject *waiter_arm(PyObject *self, PyObject *args) {
   bool is_mine;
   Py_BEGIN_CRITICAL_SECTION(stream);
   is_mine = !stream->loop || stream->loop == self;
-  if (is_mine) {
-    stream->loop = self;
+  if (is_mine)
     result = mill_waiter_arm(((WaiterObject *)self)->waiter, stream->stream,
                              response ? MILL_WAIT_RESPONSE : MILL_WAIT_CHUNK, stream);
-  }
+  if (result == MILL_OK)
+    stream->loop = self;
   Py_END_CRITICAL_SECTION();
   if (!is_mine) {
     PyErr_SetString(PyExc_RuntimeError,

@@ -230,3 +230,25 @@ def test_many_threads_wait_for_random_sets(serve: Serve, connect: Connect) -> No
     for task in [Task(lambda seed=seed: serve_some(seed)) for seed in range(6)]:  # type: ignore[misc]
         task.result()
     assert ["".join(pieces) for pieces in taken.values()] == ["".join(words)] * 12
+
+
+def test_a_waiter_that_had_nothing_to_wait_for_keeps_no_stream(
+    held: list[millstream.Stream], gates: list[mock.Gate]
+) -> None:
+    """As where a thread waits for a stream with a new waiter each time, beside something else."""
+    stream = held[0]
+    gates[0].open()
+    assert stream.wait(GIVE_UP_S)
+    early, late = millstream._core.Waiter(), millstream._core.Waiter()
+    assert not early.arm(stream, False)
+    assert next(stream.texts()) == "second"
+    while stream.wait(LONG_AGO_S):  # to the end, where there is always something
+        if next(stream, None) is None:
+            break
+    assert not late.arm(stream, False)
+    assert late.arm(held[1], False)
+    with pytest.raises(RuntimeError, match="another event loop"):
+        early.arm(held[1], False)
+    late.disarm(held[1])
+    assert early.arm(held[1], False)
+    early.disarm(held[1])
