@@ -11,9 +11,10 @@ import subprocess
 import sys
 import termios
 import threading
+from pathlib import Path
 from typing import Any
 
-from answers import GIVE_UP_S
+from answers import GIVE_UP_S, eventually
 
 # A shell without job control starts background programs with SIGINT ignored, and so all of theirs.
 # In a terminal it must be this process's own, so that Ctrl-C reaches it.
@@ -78,6 +79,15 @@ class Terminal:
         while text not in self.said:
             assert self._read(), f"it ended without {text!r}: {self.said!r}"
         self.said = self.said.partition(text)[2]
+
+    def until_it_reads(self) -> None:
+        """Wait until its main thread sleeps, as at a prompt.
+
+        Python's readline looks for signals before it waits for a key, and once woken: a Ctrl-C in
+        between, which no hand is quick enough for, is told with the next key.
+        """
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        assert eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
 
     def type(self, text: str) -> None:
         """What somebody types, control characters too."""

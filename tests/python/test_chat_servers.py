@@ -182,7 +182,12 @@ def test_nothing_is_left_of_browsers_that_vanish(
         task.result()
     assert len(upstream.requests) > BROWSERS / 2
     assert eventually(nothing_runs)
-    assert eventually(lambda: facts(site) == before), (facts(site), before)
+
+    def nothing_is_left() -> bool:
+        """Some of what closes late may have been there before."""
+        return all(count <= before[what] for what, count in facts(site).items())
+
+    assert eventually(nothing_is_left), (facts(site), before)
     ends_well(site)
 
 

@@ -354,6 +354,7 @@ def test_ctrl_c_stops_the_answer_and_then_the_conversation(serve: Serve) -> None
         terminal.type("second\n")
         terminal.until("Two.")
         terminal.until("> ")
+        terminal.until_it_reads()
         terminal.type("\x03")
         code, rest = terminal.end()
     assert code == 130
