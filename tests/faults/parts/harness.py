@@ -1,14 +1,13 @@
 """A scene for one fault: what must hold around every fault is checked here, once for all rows.
 
 Before the fault a stream of another server is in the middle of its answer; after it that stream
-goes on to its end, the client that met the fault is answered again, and no descriptor, no thread
-and no memory is left that was not there before.
+goes on to its end, the client that met the fault is answered again, and no descriptor and no thread
+is left that was not there before.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import os
 import socket
@@ -34,7 +33,6 @@ FINE = "fine"
 HEAD = head(Transfer_Encoding="chunked", Connection="close")
 AB = http_chunks([chat("a") + chat("b")])  # what comes before most faults
 MIB = 1 << 20
-_MEMORY_SLACK = 4 * MIB  # modules, sessions and what else stays after its first use
 TCP_OVER = (7, 8)  # CLOSE, CLOSE_WAIT in tcpi_state
 
 
@@ -281,41 +279,17 @@ def _descriptors(but_over: bool) -> set[str]:
     return found
 
 
-class _MallInfo(ctypes.Structure):
-    """glibc's `struct mallinfo2`."""
-
-    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
-    _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
-
-
-def _memory() -> int:
-    """Bytes that the C library has given out: the core's, libcurl's, and CPython's larger blocks.
-
-    0 where the C library does not tell, as with a sanitizer's allocator in its place.
-    """
-    tell = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if tell is None:
-        return 0
-    tell.restype = _MallInfo
-    told = tell()
-    return int(told.uordblks + told.hblkhd)
-
-
 class Held:
-    """The descriptors, threads and memory of this process at one moment."""
+    """The descriptors and threads of this process at one moment."""
 
     def __init__(self) -> None:
-        gc.collect()
         self._descriptors = _descriptors(but_over=False)
         self._threads = set(os.listdir("/proc/self/task"))
-        self._memory = _memory()
 
     def since(self, but_over: bool) -> set[str]:
         """Those that came since and are still there."""
         threads = set(os.listdir("/proc/self/task")) - self._threads
-        more = _memory() - self._memory
-        memory = {f"{more} bytes"} if more > _MEMORY_SLACK else set()
-        return (_descriptors(but_over) - self._descriptors) | threads | memory
+        return (_descriptors(but_over) - self._descriptors) | threads
 
     def nothing_is_left(self) -> None:
         """But for kept connections that ended: one session may wait for those, not each test."""
