@@ -9,6 +9,7 @@ import asyncio
 import copy
 import json
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,22 @@ SAME_VERSIONS = all(
     f" {module.__name__} {module.__version__}." in (sdk_fields.path_of(module.__name__).read_text())
     for module in (openai, anthropic)
 )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+
+
+for _sdk in (openai, anthropic):
+    _table = sdk_fields.path_of(_sdk.__name__).read_text()
+    _followed = re.search(rf" {_sdk.__name__} (\d+\.\d+\.\d+)\.", _table)
+    assert _followed is not None
+    if _version(_sdk.__version__) < _version(_followed[1]):
+        pytest.skip(
+            f"skipped: {_sdk.__name__} {_sdk.__version__} is older than {_followed[1]}, which "
+            "millstream.compat follows",
+            allow_module_level=True,
+        )
 
 CHAT, RESPONSES, MESSAGES = "openai-chat", "openai-responses", "anthropic-messages"
 QUESTION: dict[str, dict[str, Any]] = {
