@@ -7,7 +7,7 @@ one with a timeout or headers of its own has its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 from urllib.parse import urlencode
 
 import millstream
@@ -214,6 +214,46 @@ class Resource:
 
     def __getattr__(self, name: str) -> Any:
         raise not_offered(self, name, self._offers)
+
+
+class Creates(Resource):
+    """`create()`, of which each SDK and kind of answer has one."""
+
+    _offers = "create()"
+    _ask: ClassVar[Ask]
+
+    if TYPE_CHECKING:
+
+        @overload
+        def create(self, *, stream: Literal[True], **params: Any) -> Stream: ...
+        @overload
+        def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
+
+    def create(self, **params: Any) -> Any:
+        """Ask: with `stream=True` a `Stream` of what comes, else the whole answer.
+
+        params: those of the API, which go into the request's JSON as they are; `extra_headers`,
+            `extra_query`, `extra_body`, `timeout`.
+        """
+        return self._client.ask(self._ask, params)
+
+
+class AsyncCreates(Resource):
+    """`Creates` for event loops."""
+
+    _offers = "create()"
+    _ask: ClassVar[Ask]
+
+    if TYPE_CHECKING:
+
+        @overload
+        async def create(self, *, stream: Literal[True], **params: Any) -> AsyncStream: ...
+        @overload
+        async def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
+
+    async def create(self, **params: Any) -> Any:
+        """Ask; see `Creates.create`."""
+        return await self._client.ask(self._ask, params)
 
 
 def not_offered(where: object, name: str, offers: str) -> AttributeError:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import Any, TypeVar
 
 import millstream
 
@@ -52,7 +52,7 @@ from ._anthropic_stream import (
     MessageStream,
     MessageStreamManager,
 )
-from ._clients import Ask, AsyncClient, BaseClient, Resource, SyncClient
+from ._clients import Ask, AsyncClient, AsyncCreates, BaseClient, Creates, SyncClient
 from ._errors import HTTPResponse
 from ._lazy import NOT_GIVEN, Kinds, Model, NotGiven, Union
 from ._streams import AsyncStream, Dialect, ErrorEvent, Stream, type_of
@@ -122,46 +122,22 @@ _MESSAGES = Ask(
 # ---- the clients ---------------------------------------------------------------------------------
 
 
-class Messages(Resource):
+class Messages(Creates):
     """`client.messages`."""
 
     _offers = "create() and stream()"
-
-    if TYPE_CHECKING:
-
-        @overload
-        def create(self, *, stream: Literal[True], **params: Any) -> Stream: ...
-        @overload
-        def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
-
-    def create(self, **params: Any) -> Any:
-        """Ask for a message: a `Stream` of its events with `stream=True`, else the Message.
-
-        params: those of the API, which go into the request's JSON as they are; `extra_headers`,
-            `extra_query`, `extra_body`, `timeout`.
-        """
-        return self._client.ask(_MESSAGES, params)
+    _ask = _MESSAGES
 
     def stream(self, **params: Any) -> MessageStreamManager:
         """Ask for a message by `with`: a `MessageStream`. params: as for `create`."""
         return MessageStreamManager(self, _streamed(params), _KINDS)
 
 
-class AsyncMessages(Resource):
+class AsyncMessages(AsyncCreates):
     """`client.messages`."""
 
     _offers = "create() and stream()"
-
-    if TYPE_CHECKING:
-
-        @overload
-        async def create(self, *, stream: Literal[True], **params: Any) -> AsyncStream: ...
-        @overload
-        async def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
-
-    async def create(self, **params: Any) -> Any:
-        """Ask for a message; see `Messages.create`."""
-        return await self._client.ask(_MESSAGES, params)
+    _ask = _MESSAGES
 
     def stream(self, **params: Any) -> AsyncMessageStreamManager:
         """Ask for a message by `async with`; see `Messages.stream`."""

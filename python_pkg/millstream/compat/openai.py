@@ -14,11 +14,19 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 import millstream
 
-from ._clients import Ask, AsyncClient, BaseClient, Resource, SyncClient
+from ._clients import (
+    Ask,
+    AsyncClient,
+    AsyncCreates,
+    BaseClient,
+    Creates,
+    Resource,
+    SyncClient,
+)
 from ._errors import HTTPResponse
 from ._lazy import NOT_GIVEN, Kinds, Model, NotGiven, Union
 from ._openai_errors import (
@@ -133,79 +141,28 @@ _RESPONSES = Ask(
 # ---- the clients ---------------------------------------------------------------------------------
 
 
-class Completions(Resource):
+class Completions(Creates):
     """`client.chat.completions`."""
 
-    _offers = "create()"
-
-    if TYPE_CHECKING:
-
-        @overload
-        def create(self, *, stream: Literal[True], **params: Any) -> Stream: ...
-        @overload
-        def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
-
-    def create(self, **params: Any) -> Any:
-        """Ask for a chat completion: a `Stream` with `stream=True`, else the ChatCompletion.
-
-        params: those of the API, which go into the request's JSON as they are; `extra_headers`,
-            `extra_query`, `extra_body`, `timeout`.
-        """
-        return self._client.ask(_CHAT, params)
+    _ask = _CHAT
 
 
-class AsyncCompletions(Resource):
+class AsyncCompletions(AsyncCreates):
     """`client.chat.completions`."""
 
-    _offers = "create()"
-
-    if TYPE_CHECKING:
-
-        @overload
-        async def create(self, *, stream: Literal[True], **params: Any) -> AsyncStream: ...
-        @overload
-        async def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
-
-    async def create(self, **params: Any) -> Any:
-        """Ask for a chat completion; see `Completions.create`."""
-        return await self._client.ask(_CHAT, params)
+    _ask = _CHAT
 
 
-class Responses(Resource):
+class Responses(Creates):
     """`client.responses`."""
 
-    _offers = "create()"
-
-    if TYPE_CHECKING:
-
-        @overload
-        def create(self, *, stream: Literal[True], **params: Any) -> Stream: ...
-        @overload
-        def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
-
-    def create(self, **params: Any) -> Any:
-        """Ask for a response: a `Stream` of its events with `stream=True`, else the Response.
-
-        params: as for `Completions.create`.
-        """
-        return self._client.ask(_RESPONSES, params)
+    _ask = _RESPONSES
 
 
-class AsyncResponses(Resource):
+class AsyncResponses(AsyncCreates):
     """`client.responses`."""
 
-    _offers = "create()"
-
-    if TYPE_CHECKING:
-
-        @overload
-        async def create(self, *, stream: Literal[True], **params: Any) -> AsyncStream: ...
-        @overload
-        async def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Model: ...
-
-    async def create(self, **params: Any) -> Any:
-        """Ask for a response; see `Responses.create`."""
-        return await self._client.ask(_RESPONSES, params)
+    _ask = _RESPONSES
 
 
 class Chat(Resource):
