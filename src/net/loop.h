@@ -24,7 +24,6 @@ struct mill__loop_slot {
   uint8_t watched;   /* MILL__LOOP_*, or-ed */
   bool open;         /* a socket that we opened */
   uint16_t port;     /* its own; 0: not known yet */
-  bool local;        /* a Unix socket */
   uint64_t received; /* mill__loop_received of the last socket of ours that was closed */
 };
 
@@ -48,8 +47,7 @@ void mill__loop_close(struct mill__loop *loop, int fd);
  */
 int mill__loop_find(struct mill__loop *loop, int likely, int port, int peer_port);
 /*
- * Bytes that came over a TCP socket since it was opened; 0 where the system does not tell. Of a Unix
- * socket its slot tells, at the close too: those that lay there when it first had some.
+ * Bytes that came over a TCP or Unix socket since it was opened; 0 where the system does not tell.
  */
 uint64_t mill__loop_received(int fd);
 /* Report `what` of this descriptor; 0: nothing any more. */

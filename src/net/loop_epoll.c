@@ -1,5 +1,6 @@
 /* The poller on Linux: epoll, level-triggered, with an eventfd to wake it; see loop.h. */
 #include <errno.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -60,6 +61,25 @@ static int ensure_slot(struct mill__loop *loop, int fd) {
   return MILL_OK;
 }
 
+/*
+ * The kernel does not count what comes over a Unix socket, but where the next MSG_PEEK would look
+ * (socket(7), SO_PEEK_OFF) moves down by what is read: from so far off it never gets to 0, and only
+ * who peeks would notice.
+ */
+static void count_what_is_read(int fd) {
+  int start = INT_MAX;
+  setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start);
+}
+
+static uint64_t received_locally(int fd) {
+  int offset = -1, unread = 0;
+  socklen_t size = sizeof offset;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &size) || offset < 0 ||
+      ioctl(fd, FIONREAD, &unread) || unread < 0)
+    return 0;
+  return (uint64_t)(INT_MAX - offset) + (uint64_t)unread;
+}
+
 int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protocol) {
   int fd = socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (fd < 0)
@@ -73,9 +93,8 @@ int mill__loop_socket(struct mill__loop *loop, int domain, int type, int protoco
   loop->slots[fd].watched = 0;
   loop->slots[fd].open = true;
   loop->slots[fd].port = 0;
-  loop->slots[fd].local = domain == AF_UNIX;
-  if (loop->slots[fd].local)
-    loop->slots[fd].received = 0;
+  if (domain == AF_UNIX)
+    count_what_is_read(fd);
   return fd;
 }
 
@@ -125,7 +144,9 @@ int mill__loop_find(struct mill__loop *loop, int likely, int port, int peer_port
 uint64_t mill__loop_received(int fd) {
   struct tcp_info info = {.tcpi_state = 0};
   socklen_t size = sizeof info;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || !info.tcpi_bytes_received)
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+    return received_locally(fd);
+  if (!info.tcpi_bytes_received)
     return 0;
   return info.tcpi_bytes_received - (info.tcpi_state != TCP_STATE_ESTABLISHED);
 }
@@ -141,7 +162,7 @@ static void forget(struct mill__loop *loop, int fd) {
 void mill__loop_close(struct mill__loop *loop, int fd) {
   if ((size_t)fd < loop->n_slots) {
     forget(loop, fd);
-    if (loop->slots[fd].open && !loop->slots[fd].local)
+    if (loop->slots[fd].open)
       loop->slots[fd].received = mill__loop_received(fd);
     loop->slots[fd].open = false;
   }
@@ -177,13 +198,6 @@ static unsigned what_of(uint32_t events) {
          (events & (EPOLLERR | EPOLLHUP) ? MILL__LOOP_ERROR : 0u);
 }
 
-/* The kernel does not count what comes over a Unix socket: it is looked at before it is read. */
-static void look_at_first(struct mill__loop_slot *slot, int fd) {
-  int unread = 0;
-  if (slot->local && !slot->received && !ioctl(fd, FIONREAD, &unread) && unread > 0)
-    slot->received = (uint64_t)unread;
-}
-
 size_t mill__loop_wait(struct mill__loop *loop, int timeout_ms, struct mill__loop_event *events,
                        size_t n) {
   struct epoll_event found[EVENTS_AT_ONCE];
@@ -198,7 +212,6 @@ size_t mill__loop_wait(struct mill__loop *loop, int timeout_ms, struct mill__loo
       (void)got;
       continue;
     }
-    look_at_first(&loop->slots[fd], fd);
     events[n_events++] = (struct mill__loop_event){fd, what_of(found[i].events),
                                                    (uint32_t)(found[i].data.u64 >> 32)};
   }
