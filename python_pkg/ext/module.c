@@ -24,6 +24,10 @@ static PyObject *metrics(PyObject *module, PyObject *unused) {
   return stats_to_dict(NULL);
 }
 
+static PyObject *memory_blocks(PyObject *module, PyObject *unused) {
+  return PyLong_FromLong(mill_memory_blocks());
+}
+
 static PyObject *formats(PyObject *module, PyObject *unused) {
   PyObject *list = PyList_New(0);
   for (const char *const *name = mill_formats(); list && *name; name++) {
@@ -46,6 +50,9 @@ static PyObject *set_error_factory(PyObject *module, PyObject *factory) {
 static PyMethodDef functions[] = {
     {"metrics", metrics, METH_NOARGS,
      "metrics($module, /)\n--\n\nThe counters of the process as a dict."},
+    {"memory_blocks", memory_blocks, METH_NOARGS,
+     "memory_blocks($module, /)\n--\n\nBlocks of memory that the core, libcurl apart, holds now in "
+     "this process."},
     {"formats", formats, METH_NOARGS, "formats($module, /)\n--\n\nThe names of the wire formats."},
     {"set_error_factory", set_error_factory, METH_O,
      "set_error_factory($module, factory, /)\n--\n\nThe function that builds an exception from its "

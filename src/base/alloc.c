@@ -1,6 +1,7 @@
 /* The allocator hook: the C library's functions until mill_set_allocator names others. */
 #include "base/alloc.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +15,25 @@ void mill_set_allocator(const mill_allocator *allocator) {
   current = allocator != NULL ? *allocator : c_library;
 }
 
+static atomic_long held; /* blocks */
+
+long mill_memory_blocks(void) {
+  return atomic_load_explicit(&held, memory_order_relaxed);
+}
+
+static void *count(void *block) {
+  if (block != NULL)
+    atomic_fetch_add_explicit(&held, 1, memory_order_relaxed);
+  return block;
+}
+
 /* Never ask for 0 bytes: some allocators answer NULL, which means "out of memory" here. */
 static size_t at_least_one(size_t size) {
   return size > 0 ? size : 1;
 }
 
 void *mill__malloc(size_t size) {
-  return current.malloc(at_least_one(size));
+  return count(current.malloc(at_least_one(size)));
 }
 
 void *mill__calloc(size_t count, size_t size) {
@@ -33,12 +46,15 @@ void *mill__calloc(size_t count, size_t size) {
 }
 
 void *mill__realloc(void *block, size_t size) {
-  return current.realloc(block, at_least_one(size));
+  void *moved = current.realloc(block, at_least_one(size));
+  return block != NULL ? moved : count(moved);
 }
 
 void mill__free(void *block) {
-  if (block != NULL)
-    current.free(block);
+  if (block == NULL)
+    return;
+  atomic_fetch_sub_explicit(&held, 1, memory_order_relaxed);
+  current.free(block);
 }
 
 void mill__free_secret(void *block, size_t size) {

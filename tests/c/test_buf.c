@@ -36,6 +36,23 @@ static void test_blocks(void) {
   mill__free(empty);
 }
 
+/* Failed allocations count for nothing, and a block that moves is one. */
+static void test_blocks_are_counted(void) {
+  long before = mill_memory_blocks();
+  char *block = mill__realloc(NULL, 1);
+  char *copy = mill__strdup("text");
+  CHECK_INT(mill_memory_blocks(), before + 2);
+  block = mill__realloc(block, 100000);
+  CHECK_INT(mill_memory_blocks(), before + 2);
+  test_alloc_fail(1, false);
+  CHECK(mill__malloc(1) == NULL);
+  mill__free(NULL);
+  CHECK_INT(mill_memory_blocks(), before + 2);
+  mill__free(block);
+  mill__free_secret(copy, 5);
+  CHECK_INT(mill_memory_blocks(), before);
+}
+
 static void test_default_allocator(void) {
   size_t live = test_alloc_live();
   mill_set_allocator(NULL);
@@ -150,6 +167,7 @@ int main(void) {
   test_alloc_install();
   test_strings();
   test_blocks();
+  test_blocks_are_counted();
   test_default_allocator();
   test_appending();
   test_cap();

@@ -34,7 +34,7 @@ def raised_by(stream: millstream.Stream) -> tuple[millstream.Error, str]:
 
 # ---- arguments -----------------------------------------------------------------------------------
 
-NO_STR: list[Any] = [7, b"x", ["x"], object()]
+NO_STR: list[Any] = [7, b"x", ["x"], object]
 
 # (argument, values that are no good, exception)
 CLIENT_ARGUMENTS: list[tuple[str, list[Any], type[Exception]]] = [
@@ -91,7 +91,7 @@ STREAM_ARGUMENTS: list[tuple[str, Any, type[Exception]]] = [
     ("messages", "Hi", TypeError),
     ("messages", b"Hi", TypeError),
     ("messages", 7, TypeError),
-    ("messages", [{"content": object()}], TypeError),
+    ("messages", [{"content": object}], TypeError),
     ("messages", [{"content": b"x"}], TypeError),
     ("messages", [{"content": float("nan")}], ValueError),
     ("messages", [{"content": "\ud800"}], ValueError),
@@ -114,7 +114,7 @@ REQUEST_ARGUMENTS: list[tuple[str, Any, Any]] = [
     ("path", b"/x", TypeError),
     ("method", None, TypeError),
     ("method", b"GET", TypeError),
-    ("json", object(), TypeError),
+    ("json", object, TypeError),
     ("json", {"x": {1, 2}}, TypeError),
     ("json", float("nan"), ValueError),
     ("format", "openai", ValueError),

@@ -131,7 +131,7 @@ ARGUMENTS: list[tuple[str, list[Any], type[Exception]]] = [
     ("method", ["", "GET\r\n", "G T"], ValueError),
     ("headers", [7, "X: y", {"X": 7}], TypeError),
     ("headers", [{"X": "a\r\nY: b"}, {"X\n": "a"}, {"X": "\0"}], ValueError),
-    ("json", [object(), b"x"], TypeError),
+    ("json", [object, b"x"], TypeError),
     ("json", [float("nan")], ValueError),
     ("body", [7, ["text"], {"a": 1}], TypeError),
     ("body", ["\ud800"], ValueError),

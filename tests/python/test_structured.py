@@ -282,7 +282,7 @@ CASES: list[tuple[Any, Any]] = [
 # ---- the value at every cut ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("into", "make"), CASES, ids=lambda case: str(case)[-30:])
+@pytest.mark.parametrize(("into", "make"), CASES, ids=lambda case: getattr(case, "__name__", None))
 def test_every_type_at_every_cut(into: Any, make: Any) -> None:
     for text in texts(make):
         partial = PartialJSON(into)

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias
 
 import millstream
 from answers import DONE, GIVE_UP_S, LAST_CHUNK, MESSAGES, chat, eventually, head, http_chunks
-from millstream import mock
+from millstream import _core, mock
 
 Single: TypeAlias = "mock.Answer | mock.Error | mock.Replay | mock.Raw"
 Step: TypeAlias = "Single | Callable[[mock.Request], Single]"
@@ -280,9 +280,10 @@ def _descriptors(but_over: bool) -> set[str]:
 
 
 class Held:
-    """The descriptors and threads of this process at one moment."""
+    """The descriptors, threads and blocks of the core's memory of this process at one moment."""
 
     def __init__(self) -> None:
+        self._blocks = _core.memory_blocks()
         self._descriptors = _descriptors(but_over=False)
         self._threads = set(os.listdir("/proc/self/task"))
 
@@ -291,21 +292,26 @@ class Held:
         threads = set(os.listdir("/proc/self/task")) - self._threads
         return (_descriptors(but_over) - self._descriptors) | threads
 
+    def blocks_since(self) -> set[str]:
+        more = _core.memory_blocks() - self._blocks
+        return {f"{more} blocks of memory"} if more > 0 else set()
+
     def nothing_is_left(self) -> None:
         """But for kept connections that ended: one session may wait for those, not each test."""
-        self._wait_for_nothing_since(but_over=True)
+        self._wait_for_nothing(lambda: self.since(but_over=True) | self.blocks_since())
 
     def nothing_at_all_is_left(self) -> None:
-        self._wait_for_nothing_since(but_over=False)
+        """But for memory: what is learned once, such as a wire format's table, stays."""
+        self._wait_for_nothing(lambda: self.since(but_over=False))
 
-    def _wait_for_nothing_since(self, but_over: bool) -> None:
+    def _wait_for_nothing(self, left: Callable[[], set[str]]) -> None:
         """Rings of garbage hold streams and waiters: an error and its traceback, a closed loop."""
 
         def is_nothing() -> bool:
             gc.collect()  # each time: a thread that is just ending leaves some behind
-            return not self.since(but_over)
+            return not left()
 
-        assert eventually(is_nothing), self.since(but_over)
+        assert eventually(is_nothing), left()
 
 
 def _status(name: str) -> int:
