@@ -182,15 +182,18 @@ static void feed_path(void *ctx) {
 
 static void with_path(void) {
   static struct path path;
+  struct mill__queue_store store;
   const struct mill__sink sink = {.event = on_path_event, .ctx = &path};
   check(mill_engine_new(&path.stream.engine));
-  mill__queue_init(&path.stream.queue);
+  mill__queue_store_init(&store);
+  mill__queue_init(&path.stream.queue, &store);
   mill__message_init(&path.stream.message);
   path.stream.request.set.limits = limits;
   check(mill__decoder_new(mill__dialect_find("openai-chat"), &limits, &sink, &path.decoder));
   measure(feed_path, &path);
   mill__decoder_free(path.decoder);
   mill__queue_fini(&path.stream.queue);
+  mill__queue_store_fini(&store);
   mill__message_fini(&path.stream.message);
   mill_engine_free(path.stream.engine);
 }

@@ -88,10 +88,14 @@ void fuzz_tell_decoder(struct fuzz_run *run, const struct fuzz_input *input, con
       .event = on_event, .comment = on_comment, .id = on_id, .retry = on_retry, .ctx = run};
   struct mill__decoder *decoder;
   run->memory_bytes = MEMORY_BYTES;
+  struct mill__decoder_store store;
+  mill__decoder_store_init(&store);
   require(mill__decoder_new(dialect, &limits, &sink, &decoder) == MILL_OK);
+  mill__decoder_share(decoder, &store);
   if (input->bits & BIT_ID && dialect->framing == MILL__FRAMING_SSE)
     fuzz_tell_number(run, 'S', mill__decoder_set_last_event_id(decoder, (mill_slice){"before", 6}));
   fuzz_feed_all(run, feed, decoder, bytes.ptr, bytes.len);
   tell_end(run, decoder);
   mill__decoder_free(decoder);
+  mill__decoder_store_fini(&store);
 }

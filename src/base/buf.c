@@ -20,10 +20,7 @@ void mill__buf_clear(struct mill__buf *buf) {
   buf->len = 0;
 }
 
-void mill__buf_shrink(struct mill__buf *buf, size_t keep) {
-  buf->len = 0;
-  if (buf->capacity <= keep)
-    return;
+void mill__buf_give_back(struct mill__buf *buf, size_t keep) {
   if (keep == 0) {
     mill__buf_fini(buf);
     return;

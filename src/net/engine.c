@@ -32,6 +32,8 @@ void mill__engine_unref(mill_engine *engine) {
   mill__loop_fini(&engine->loop);
   pthread_mutex_destroy(&engine->turning);
   mill_stats_unref(engine->stats);
+  mill__queue_store_fini(&engine->store);
+  mill__decoder_store_fini(&engine->decoders);
   mill__free(engine);
 }
 
@@ -364,6 +366,7 @@ static void init_curl(void) {
 static void init_fields(mill_engine *engine) {
   atomic_init(&engine->refs, 1);
   pthread_mutex_init(&engine->turning, NULL);
+  mill__queue_store_init(&engine->store);
   const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
   engine->http2_auto = curl->version_num >= HTTP2_SINCE && curl->features & CURL_VERSION_HTTP2;
   engine->loop = (struct mill__loop){.poll_fd = -1, .wake_fd = -1};
@@ -376,6 +379,7 @@ static void init_fields(mill_engine *engine) {
   mill__list_init(&engine->touched);
   mill__list_init(&engine->released);
   mill__resolve_init(&engine->resolve);
+  mill__decoder_store_init(&engine->decoders);
   engine->now_ns = mill__clock_ns();
   engine->random = (uint64_t)engine->now_ns ^ (uint64_t)(uintptr_t)engine;
 }
@@ -441,6 +445,7 @@ void mill_engine_after_fork_parent(mill_engine *engine) {
 void mill_engine_after_fork_child(mill_engine *engine) {
   atomic_store(&engine->forked, true);
   pthread_mutex_init(&engine->turning, NULL);
+  mill__queue_store_init(&engine->store);
   mill__loop_after_fork_child(&engine->loop);
   for (int i = 0; i < 2; i++)
     if (engine->wakeup_pair[i] >= 0)

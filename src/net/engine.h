@@ -43,6 +43,7 @@ struct mill_engine {
   atomic_bool stopping;
   pthread_mutex_t turning;      /* held but for the sleep: a fork finds the engine's state whole */
   _Atomic(mill_stream *) inbox; /* closed for good when the thread is gone */
+  struct mill__queue_store store; /* of all streams' queues; its producer is the loop */
 
   /* loop only, but for mill__loop_wake */
   struct mill__loop loop;
@@ -56,7 +57,8 @@ struct mill_engine {
   struct mill__list touched;  /* those with something new in this turn */
   struct mill__list released; /* name look-ups (mill__resolve_node.link) that may go on */
   struct mill__resolve resolve;
-  int64_t now_ns; /* the time of this turn */
+  struct mill__decoder_store decoders; /* what they lend each other */
+  int64_t now_ns;                      /* the time of this turn */
   uint64_t random;
 };
 

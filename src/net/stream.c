@@ -90,7 +90,7 @@ int mill_stream_start(mill_engine *engine, const mill_request *request, mill_str
   atomic_init(&stream->first_byte_ns, -1);
   atomic_init(&stream->first_chunk_ns, -1);
   atomic_init(&stream->total_ns, -1);
-  mill__queue_init(&stream->queue);
+  mill__queue_init(&stream->queue, &engine->store);
   mill__message_init(&stream->message);
   mill__error_init(&stream->error);
   mill__list_init(&stream->ready);

@@ -587,6 +587,8 @@ static int new_decoder(mill_stream *stream) {
   }
   int result = mill__decoder_new(stream->request.dialect, &stream->request.set.limits, &sink,
                                  &transfer->decoder);
+  if (!result)
+    mill__decoder_share(transfer->decoder, &stream->engine->decoders);
   if (result || !is_source(stream))
     return result;
   transfer->last_event_ns = mill__clock_ns(); /* from here on the server may be silent */

@@ -178,6 +178,8 @@ static void attach(mill_waiter *waiter, mill_stream *stream, void *tag) {
 /* ---- the public functions -------------------------------------------------------------------- */
 
 int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, enum mill_wait what, void *tag) {
+  if (what == MILL_WAIT_CHUNK && !stream->holds_record) /* the last look found nothing */
+    mill__queue_rest(&stream->queue);
   if (mill__stream_has(stream, what))
     return MILL_END;
   attach(waiter, stream, tag);

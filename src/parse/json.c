@@ -4,7 +4,7 @@
  * The bytes go through a filter (json_filter.c: valid UTF-8, no surrogate escapes, which yajl
  * decodes wrongly), and yajl's callbacks walk a trie of the table's paths (json_table.c).
  *
- * Owns: the yajl handle and every block it allocated, the buffers. Thread: the
+ * Owns: the yajl handle and every block it allocated, while it has one; the buffers. Thread: the
  * owner's. Limits and errors: see json.h.
  */
 #include "parse/json.h"
@@ -22,8 +22,6 @@
 
 /* Memory that is kept from document to document; what a larger one took is given back. */
 #define KEEP_BYTES ((size_t)64 * 1024)
-/* After so many documents in a row that the template knew, yajl's memory is given back. */
-#define YAJL_IDLE_DOCUMENTS 16
 /*
  * yajl scans a token that is still open from its beginning with every feed. Behind an open token of
  * this size a piece waits until there is as much again, so that the work stays linear.
@@ -47,11 +45,8 @@ struct mill__json {
   mill__json_fn fn;
   void *ctx;
 
-  yajl_handle yajl; /* NULL: to be made */
-  struct mill__list blocks;
-  size_t block_bytes;
-  unsigned idle; /* documents since it was used */
-  sigjmp_buf no_memory;
+  struct mill__json_store *store; /* NULL: what it has it keeps */
+  struct machine *machine;        /* NULL: to be had */
 
   /* the document */
   int error;
@@ -81,7 +76,17 @@ struct mill__json {
   struct frame frames[];
 };
 
-/* ---- memory for yajl, which checks no allocation -------------------------------------------- */
+/* ---- yajl, and memory for it: it checks no allocation ---------------------------------------- */
+
+/* A yajl handle with all of its memory. */
+struct machine {
+  struct mill__list link; /* in a store */
+  struct mill__json *json;
+  yajl_handle yajl;
+  struct mill__list blocks;
+  size_t block_bytes;
+  sigjmp_buf no_memory;
+};
 
 /*
  * Every block that yajl gets hangs in a list. When there is none to be had, the allocation function
@@ -94,14 +99,14 @@ struct block {
   alignas(max_align_t) char bytes[];
 };
 
-static void add_block(struct mill__json *json, struct block *block, size_t size) {
+static void add_block(struct machine *machine, struct block *block, size_t size) {
   block->size = size;
-  json->block_bytes += size;
-  mill__list_append(&json->blocks, &block->link);
+  machine->block_bytes += size;
+  mill__list_append(&machine->blocks, &block->link);
 }
 
-static void remove_block(struct mill__json *json, struct block *block) {
-  json->block_bytes -= block->size;
+static void remove_block(struct machine *machine, struct block *block) {
+  machine->block_bytes -= block->size;
   mill__list_remove(&block->link);
 }
 
@@ -114,19 +119,19 @@ static void yajl_free_block(void *ctx, void *bytes) {
 }
 
 static void *yajl_resize_block(void *ctx, void *bytes, size_t size) {
-  struct mill__json *json = ctx;
+  struct machine *machine = ctx;
   struct block *block = bytes ? MILL__CONTAINER(bytes, struct block, bytes) : NULL;
   size_t old_size = block ? block->size : 0;
   if (block)
-    remove_block(json, block);
+    remove_block(machine, block);
   struct block *resized =
       size > SIZE_MAX - sizeof *block ? NULL : mill__realloc(block, sizeof *block + size);
   if (!resized) {
     if (block)
-      add_block(json, block, old_size);
-    siglongjmp(json->no_memory, 1);
+      add_block(machine, block, old_size);
+    siglongjmp(machine->no_memory, 1);
   }
-  add_block(json, resized, size);
+  add_block(machine, resized, size);
   return resized->bytes;
 }
 
@@ -134,15 +139,60 @@ static void *yajl_new_block(void *ctx, size_t size) {
   return yajl_resize_block(ctx, NULL, size);
 }
 
-static void drop_yajl(struct mill__json *json) {
+static void free_machine(struct machine *machine) {
   struct mill__list *link;
-  while ((link = mill__list_pop(&json->blocks)))
+  while ((link = mill__list_pop(&machine->blocks)))
     mill__free(MILL__CONTAINER(link, struct block, link));
-  json->block_bytes = 0;
-  json->yajl = NULL;
+  mill__free(machine);
+}
+
+static void drop_machine(struct mill__json *json) {
+  if (json->machine)
+    free_machine(json->machine);
+  json->machine = NULL;
+}
+
+/* ---- machines that nobody uses --------------------------------------------------------------- */
+
+void mill__json_store_init(struct mill__json_store *store) {
+  mill__list_init(&store->machines);
+  store->n = 0;
+}
+
+void mill__json_store_fini(struct mill__json_store *store) {
+  struct mill__list *link;
+  while ((link = mill__list_pop(&store->machines)))
+    free_machine(MILL__CONTAINER(link, struct machine, link));
+}
+
+/* Behind a whole document. */
+static void lay_machine_aside(struct mill__json *json) {
+  struct mill__json_store *store = json->store;
+  struct machine *machine = json->machine;
+  if (!store || !machine)
+    return;
+  if (store->n == MILL__JSON_STORE_MACHINES || machine->block_bytes > KEEP_BYTES) {
+    drop_machine(json);
+    return;
+  }
+  mill__list_append(&store->machines, &machine->link);
+  store->n++;
+  json->machine = NULL;
+}
+
+static struct machine *machine_of_store(struct mill__json_store *store) {
+  struct mill__list *link = store ? mill__list_pop(&store->machines) : NULL;
+  if (!link)
+    return NULL;
+  store->n--;
+  return MILL__CONTAINER(link, struct machine, link);
 }
 
 /* ---- yajl's callbacks: 1 to go on, 0 to stop ------------------------------------------------ */
+
+static struct mill__json *json_of(void *ctx) {
+  return ((struct machine *)ctx)->json;
+}
 
 static int stop(struct mill__json *json, int error) {
   json->error = error;
@@ -178,7 +228,7 @@ static void end_value(struct mill__json *json) {
   if (json->depth)
     return;
   json->root_seen = true;
-  json->root_end = yajl_get_bytes_consumed(json->yajl);
+  json->root_end = yajl_get_bytes_consumed(json->machine->yajl);
 }
 
 static int report(struct mill__json *json, const struct mill__json_node *node,
@@ -200,15 +250,16 @@ static int on_scalar(struct mill__json *json, struct mill__json_value *value) {
 }
 
 static int on_null(void *ctx) {
-  return on_scalar(ctx, &(struct mill__json_value){.kind = MILL__JSON_NULL});
+  return on_scalar(json_of(ctx), &(struct mill__json_value){.kind = MILL__JSON_NULL});
 }
 
 static int on_boolean(void *ctx, int boolean) {
-  return on_scalar(ctx, &(struct mill__json_value){.kind = MILL__JSON_BOOL, .boolean = boolean});
+  return on_scalar(json_of(ctx),
+                   &(struct mill__json_value){.kind = MILL__JSON_BOOL, .boolean = boolean});
 }
 
 static int on_number(void *ctx, const char *literal, size_t len) {
-  struct mill__json *json = ctx;
+  struct mill__json *json = json_of(ctx);
   if (len > MILL__JSON_NUMBER_BYTES)
     return stop(json, MILL_E_LIMIT);
   mill__json_template_hole(&json->template);
@@ -217,14 +268,14 @@ static int on_number(void *ctx, const char *literal, size_t len) {
 }
 
 static int on_string(void *ctx, const unsigned char *chars, size_t len) {
-  struct mill__json *json = ctx;
+  struct mill__json *json = json_of(ctx);
   mill__json_template_hole(&json->template);
   return on_scalar(json, &(struct mill__json_value){.kind = MILL__JSON_STRING,
                                                     .text = {(const char *)chars, len}});
 }
 
 static int on_key(void *ctx, const unsigned char *key, size_t len) {
-  struct mill__json *json = ctx;
+  struct mill__json *json = json_of(ctx);
   json->open_bytes = json->piece_len;
   if (json->depth == json->n_live)
     json->member =
@@ -234,18 +285,18 @@ static int on_key(void *ctx, const unsigned char *key, size_t len) {
 
 /* How far the capture of RAW text goes at this moment. */
 static size_t captured_bytes(const struct mill__json *json) {
-  return json->captured.len + yajl_get_bytes_consumed(json->yajl) - json->capture_from;
+  return json->captured.len + yajl_get_bytes_consumed(json->machine->yajl) - json->capture_from;
 }
 
 static void begin_raw(struct mill__json *json, struct frame *frame) {
   if (!json->n_raw++)
-    json->capture_from = yajl_get_bytes_consumed(json->yajl) - 1;
+    json->capture_from = yajl_get_bytes_consumed(json->machine->yajl) - 1;
   frame->raw_at = captured_bytes(json) - 1;
 }
 
 /* The text of the innermost RAW value, which ends here. */
 static int end_raw(struct mill__json *json, const struct frame *frame, mill_slice *ret_text) {
-  size_t consumed = yajl_get_bytes_consumed(json->yajl);
+  size_t consumed = yajl_get_bytes_consumed(json->machine->yajl);
   const char *bytes = json->piece + json->capture_from;
   size_t len = consumed - json->capture_from;
   if (json->captured.len) {
@@ -307,7 +358,7 @@ static int report_end(struct mill__json *json, const struct frame *frame) {
 }
 
 static int on_end(void *ctx) {
-  struct mill__json *json = ctx;
+  struct mill__json *json = json_of(ctx);
   json->open_bytes = json->piece_len;
   bool live = json->depth-- == json->n_live;
   end_value(json);
@@ -315,11 +366,11 @@ static int on_end(void *ctx) {
 }
 
 static int on_begin_map(void *ctx) {
-  return on_begin(ctx, false);
+  return on_begin(json_of(ctx), false);
 }
 
 static int on_begin_array(void *ctx) {
-  return on_begin(ctx, true);
+  return on_begin(json_of(ctx), true);
 }
 
 static const yajl_callbacks callbacks = {
@@ -336,19 +387,37 @@ static const yajl_callbacks callbacks = {
 
 /* ---- feeding yajl --------------------------------------------------------------------------- */
 
-static void new_yajl(struct mill__json *json) {
-  yajl_alloc_funcs functions = {yajl_new_block, yajl_resize_block, yajl_free_block, json};
-  json->yajl = yajl_alloc(&callbacks, &functions, json);
-  yajl_config(json->yajl, yajl_allow_multiple_values, 1); /* the handle serves many documents */
-  yajl_config(json->yajl, yajl_dont_validate_strings, 1); /* the filter did, and strictly */
+static bool get_machine(struct mill__json *json) {
+  if (json->machine)
+    return true;
+  struct machine *machine = machine_of_store(json->store);
+  if (!machine) {
+    machine = mill__malloc(sizeof *machine);
+    if (!machine)
+      return false;
+    machine->yajl = NULL;
+    machine->block_bytes = 0;
+    mill__list_init(&machine->link);
+    mill__list_init(&machine->blocks);
+  }
+  machine->json = json;
+  json->machine = machine;
+  return true;
+}
+
+static void make_yajl(struct machine *machine) {
+  yajl_alloc_funcs functions = {yajl_new_block, yajl_resize_block, yajl_free_block, machine};
+  machine->yajl = yajl_alloc(&callbacks, &functions, machine);
+  yajl_config(machine->yajl, yajl_allow_multiple_values, 1); /* it serves many documents */
+  yajl_config(machine->yajl, yajl_dont_validate_strings, 1); /* the filter did, and strictly */
 }
 
 static int run_yajl(struct mill__json *json, const char *bytes, size_t len) {
-  if (sigsetjmp(json->no_memory, 0))
+  if (!get_machine(json) || sigsetjmp(json->machine->no_memory, 0))
     return MILL_E_NOMEM;
-  if (!json->yajl)
-    new_yajl(json);
-  switch (yajl_parse(json->yajl, (const unsigned char *)bytes, len)) {
+  if (!json->machine->yajl)
+    make_yajl(json->machine);
+  switch (yajl_parse(json->machine->yajl, (const unsigned char *)bytes, len)) {
   case yajl_status_ok:
     return MILL_OK;
   case yajl_status_client_canceled:
@@ -395,7 +464,8 @@ static int parse_bounded(struct mill__json *json, const char *bytes, size_t len)
   size_t good = before_false_space(bytes, taken);
   int error = good ? parse(json, bytes, good) : MILL_OK;
   if (error) {
-    size_t consumed = json->yajl ? yajl_get_bytes_consumed(json->yajl) : 0;
+    size_t consumed =
+        json->machine && json->machine->yajl ? yajl_get_bytes_consumed(json->machine->yajl) : 0;
     json->n_bytes += consumed < good ? consumed : good;
     return error;
   }
@@ -451,7 +521,6 @@ int mill__json_new(const struct mill__json_table *table, unsigned max_depth, siz
   json->document_bytes = document_bytes;
   json->fn = fn;
   json->ctx = ctx;
-  mill__list_init(&json->blocks);
   /* Repairing a byte gives at most three, and the document's own cap is applied behind it. */
   size_t cap = document_bytes < SIZE_MAX / 4 ? document_bytes * 3 + 64 : SIZE_MAX;
   mill__buf_init(&json->waiting, cap);
@@ -462,10 +531,14 @@ int mill__json_new(const struct mill__json_table *table, unsigned max_depth, siz
   return MILL_OK;
 }
 
+void mill__json_share(struct mill__json *json, struct mill__json_store *store) {
+  json->store = store;
+}
+
 void mill__json_free(struct mill__json *json) {
   if (!json)
     return;
-  drop_yajl(json);
+  drop_machine(json);
   mill__buf_fini(&json->waiting);
   mill__json_filter_fini(&json->filter);
   mill__json_template_fini(&json->template);
@@ -475,8 +548,8 @@ void mill__json_free(struct mill__json *json) {
 
 void mill__json_reset(struct mill__json *json) {
   /* Only behind a whole document is yajl ready for the next one. */
-  if ((json->n_bytes && !json->whole) || json->block_bytes > KEEP_BYTES)
-    drop_yajl(json);
+  if (json->machine && ((json->n_bytes && !json->whole) || json->machine->block_bytes > KEEP_BYTES))
+    drop_machine(json);
   json->error = MILL_OK;
   json->whole = false;
   json->n_bytes = json->open_bytes = 0;
@@ -490,7 +563,7 @@ void mill__json_reset(struct mill__json *json) {
 static int settle(struct mill__json *json, int error) {
   json->error = error;
   if (error)
-    drop_yajl(json);
+    drop_machine(json);
   return error;
 }
 
@@ -515,11 +588,12 @@ int mill__json_finish(struct mill__json *json) {
   if (!error && !json->root_seen)
     error = MILL_E_PROTOCOL;
   json->whole = !error;
+  if (!error)
+    lay_machine_aside(json);
   return settle(json, error);
 }
 
 static int parse_whole(struct mill__json *json, mill_slice document) {
-  json->idle = 0;
   mill__json_template_begin(&json->template, document);
   int error = mill__json_feed(json, document.ptr, document.len);
   if (!error)
@@ -532,8 +606,6 @@ int mill__json_whole(struct mill__json *json, const char *bytes, size_t len) {
   mill_slice document = {bytes, len}, texts[MILL__JSON_TEMPLATE_HOLES];
   if (len > json->document_bytes || !mill__json_template_match(&json->template, document, texts))
     return parse_whole(json, document);
-  if (++json->idle == YAJL_IDLE_DOCUMENTS)
-    drop_yajl(json);
   json->n_bytes = len;
   json->whole = true;
   return settle(json, mill__json_template_replay(&json->template, texts, json->fn, json->ctx));

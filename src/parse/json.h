@@ -2,7 +2,8 @@
  * JSON: bytes -> the values at the paths of a table, incrementally, any split. The one file pair
  * that knows yajl.
  *
- * Owns: a yajl handle and its memory, kept from document to document. Thread: the owner's.
+ * Owns: a yajl handle and its memory, kept from document to document or, with a store, lent to it
+ * for one. Thread: the owner's.
  * Blocks: never. Limits: depth, MILL__JSON_NUMBER_BYTES for a number, `document_bytes` in all.
  * Errors: MILL_E_PROTOCOL (not JSON; see mill__json_error_offset), MILL_E_LIMIT, MILL_E_NOMEM, or
  * what the callback returned; sticky until _reset.
@@ -16,9 +17,11 @@
 #define MILL_PARSE_JSON_H
 
 #include "base/buf.h"
+#include "base/list.h"
 
 #define MILL__JSON_NUMBER_BYTES 1024 /* longer number literals are MILL_E_LIMIT */
 #define MILL__JSON_INDEXES 4         /* array levels on a path whose indexes are reported */
+#define MILL__JSON_STORE_MACHINES 16 /* more parsers than these are seldom inside a document */
 
 enum mill__json_kind {
   MILL__JSON_NULL = 1,
@@ -63,6 +66,17 @@ struct mill__json;
 int mill__json_new(const struct mill__json_table *table, unsigned max_depth, size_t document_bytes,
                    mill__json_fn fn, void *ctx, struct mill__json **ret_json);
 void mill__json_free(struct mill__json *json);
+
+/* yajl's handles, some KiB each, for parsers of one thread of which few are inside a document. */
+struct mill__json_store {
+  struct mill__list machines;
+  unsigned n;
+};
+void mill__json_store_init(struct mill__json_store *store);
+void mill__json_store_fini(struct mill__json_store *store);
+/* Before the first document; borrows the store. */
+void mill__json_share(struct mill__json *json, struct mill__json_store *store);
+
 /* Begin a new document, whatever became of the last one. */
 void mill__json_reset(struct mill__json *json);
 int mill__json_feed(struct mill__json *json, const char *bytes, size_t len);

@@ -1,6 +1,7 @@
 /* The event under construction; see assembly.h. */
 #include "provider/assembly.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "parse/json.h"
 
 #define KEEP_BYTES ((size_t)64 * 1024) /* what a larger event took is given back */
+#define KEEP_DELTAS 64                 /* a store takes no array of more */
 #define FIRST_CAPACITY 2               /* most events hold one delta, and there are many streams */
 
 /* ---- strings -------------------------------------------------------------------------------- */
@@ -116,9 +118,78 @@ static void *grown(void *array, size_t *capacity, size_t item_bytes) {
   return moved;
 }
 
+/* What stands in an array of deltas that nobody uses. */
+struct spare {
+  struct mill__pending *next;
+  struct mill__delta *deltas;
+  size_t capacity;
+};
+
+static_assert(sizeof(struct spare) <= sizeof(struct mill__pending), "a spare stands in a delta");
+
+static struct spare spare_in(const struct mill__pending *pending) {
+  struct spare spare;
+  memcpy(&spare, pending, sizeof spare);
+  return spare;
+}
+
+void mill__assembly_store_init(struct mill__assembly_store *store) {
+  *store = (struct mill__assembly_store){.first = NULL};
+}
+
+void mill__assembly_store_fini(struct mill__assembly_store *store) {
+  while (store->first) {
+    struct spare spare = spare_in(store->first);
+    mill__free(store->first);
+    mill__free(spare.deltas);
+    store->first = spare.next;
+  }
+}
+
+static bool take_spare(struct mill__assembly *assembly) {
+  struct mill__assembly_store *store = assembly->store;
+  if (assembly->pending || !store || !store->first)
+    return false;
+  struct spare spare = spare_in(store->first);
+  assembly->pending = store->first;
+  assembly->deltas = spare.deltas;
+  assembly->capacity = spare.capacity;
+  store->first = spare.next;
+  store->n--;
+  return true;
+}
+
+static void give_spare(struct mill__assembly *assembly) {
+  struct mill__assembly_store *store = assembly->store;
+  struct spare spare = {store->first, assembly->deltas, assembly->capacity};
+  memcpy(assembly->pending, &spare, sizeof spare);
+  store->first = assembly->pending;
+  store->n++;
+}
+
+static void free_arrays(struct mill__assembly *assembly) {
+  mill__free(assembly->pending);
+  mill__free(assembly->deltas);
+}
+
+void mill__assembly_rest(struct mill__assembly *assembly) {
+  const struct mill__assembly_store *store = assembly->store;
+  if (!assembly->capacity)
+    return;
+  if (store->n == MILL__DECODER_STORE_ARRAYS || assembly->capacity > KEEP_DELTAS)
+    free_arrays(assembly);
+  else
+    give_spare(assembly);
+  assembly->pending = NULL;
+  assembly->deltas = NULL;
+  assembly->capacity = assembly->n_pending = 0;
+}
+
 static int grow_pending(struct mill__assembly *assembly) {
   if (assembly->n_pending == MILL__EVENT_DELTAS)
     return MILL_E_LIMIT;
+  if (take_spare(assembly))
+    return MILL_OK;
   size_t capacity = assembly->capacity;
   void *pending = grown(assembly->pending, &capacity, sizeof *assembly->pending);
   if (!pending)

@@ -7,7 +7,8 @@
  * surrogate halves are joined with the piece before, tool calls get their number, and deltas that
  * say nothing are dropped: a dialect may begin more than it fills.
  *
- * Owns: all buffers; kept from event to event, so that a stream in its stride allocates nothing.
+ * Owns: all buffers; kept from event to event or, with a store, lent to it for as long as it has an
+ * event under construction, so that a stream in its stride allocates nothing.
  * Thread: the owner's. Limits: what is named below. Errors: MILL_E_NOMEM, MILL_E_LIMIT.
  */
 #ifndef MILL_PROVIDER_ASSEMBLY_H
@@ -79,6 +80,8 @@ enum mill__usage_field {
 };
 
 struct mill__assembly {
+  struct mill__assembly_store *store; /* NULL: it keeps its arrays */
+
   /* the event */
   struct mill__buf strings; /* what spans point into */
   struct mill__pending *pending;
@@ -177,6 +180,10 @@ int mill__provider_error_set(struct mill__provider_error *error, int status, mil
 
 void mill__assembly_init(struct mill__assembly *assembly, size_t event_bytes);
 void mill__assembly_fini(struct mill__assembly *assembly);
+void mill__assembly_store_init(struct mill__assembly_store *store);
+void mill__assembly_store_fini(struct mill__assembly_store *store);
+/* With a store; no event is under construction: what only events need goes there. */
+void mill__assembly_rest(struct mill__assembly *assembly);
 void mill__assembly_begin_event(struct mill__assembly *assembly);
 /* The event is whole: settle everything, and fill `deltas` (n_pending of them) and `ret_meta`. */
 int mill__assembly_end_event(struct mill__assembly *assembly, struct mill__meta *ret_meta);

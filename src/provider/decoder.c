@@ -441,6 +441,21 @@ void mill__decoder_free(struct mill__decoder *decoder) {
   mill__free(decoder);
 }
 
+void mill__decoder_store_init(struct mill__decoder_store *store) {
+  mill__json_store_init(&store->json);
+  mill__assembly_store_init(&store->assembly);
+}
+
+void mill__decoder_store_fini(struct mill__decoder_store *store) {
+  mill__json_store_fini(&store->json);
+  mill__assembly_store_fini(&store->assembly);
+}
+
+void mill__decoder_share(struct mill__decoder *decoder, struct mill__decoder_store *store) {
+  decoder->assembly.store = &store->assembly;
+  mill__reader_share(&decoder->reader, &store->json);
+}
+
 int mill__decoder_set_last_event_id(struct mill__decoder *decoder, mill_slice id) {
   return mill__framer_set_last_event_id(&decoder->framer, id);
 }
@@ -457,6 +472,8 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
   int rc = mill__framer_feed(&decoder->framer, bytes, len, ret_consumed);
   decoder->feed = (mill_slice){0};
   decoder->feed_offset += *ret_consumed;
+  if (decoder->assembly.store && !decoder->begun)
+    mill__assembly_rest(&decoder->assembly);
   if (decoder->terminated && !decoder->paused) {
     *ret_consumed = len;
     return MILL_OK;

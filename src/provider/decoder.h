@@ -9,7 +9,7 @@
 #ifndef MILL_PROVIDER_DECODER_H
 #define MILL_PROVIDER_DECODER_H
 
-#include "base/buf.h"
+#include "parse/json.h"
 
 /* What one delta says; slices valid inside the sink's call only. */
 struct mill__delta {
@@ -53,10 +53,26 @@ struct mill__provider_error {
 
 struct mill__decoder;
 struct mill__dialect;
+struct mill__pending;
+
+#define MILL__DECODER_STORE_ARRAYS 16 /* more decoders are seldom inside an event */
+
+/* What decoders of one thread lend each other: few of them are inside an event at a time. */
+struct mill__decoder_store {
+  struct mill__json_store json;
+  struct mill__assembly_store {
+    struct mill__pending *first; /* arrays for deltas; in each stands the next */
+    unsigned n;
+  } assembly;
+};
+void mill__decoder_store_init(struct mill__decoder_store *store);
+void mill__decoder_store_fini(struct mill__decoder_store *store); /* after the last decoder */
 
 int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *limits,
                       const struct mill__sink *sink, struct mill__decoder **ret_decoder);
 void mill__decoder_free(struct mill__decoder *decoder);
+/* Before the first byte; borrows the store. */
+void mill__decoder_share(struct mill__decoder *decoder, struct mill__decoder_store *store);
 /* For the start of a body of server-sent events: the id that an earlier one left. */
 int mill__decoder_set_last_event_id(struct mill__decoder *decoder, mill_slice id);
 /* As mill__sse_feed: MILL_AGAIN when the sink paused, *ret_consumed says how far it got. */

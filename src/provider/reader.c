@@ -27,6 +27,11 @@ int mill__reader_init(struct mill__reader *reader, const struct mill__dialect *d
   return error;
 }
 
+void mill__reader_share(struct mill__reader *reader, struct mill__json_store *store) {
+  reader->store = store;
+  mill__json_share(reader->json, store);
+}
+
 static void free_inner(struct mill__reader *reader) {
   if (!reader->inner)
     return;
@@ -64,11 +69,13 @@ static int new_inner(struct mill__reader *reader, const struct mill__dialect *di
   if (!inner)
     return MILL_E_NOMEM;
   int error = mill__reader_init(inner, dialect, &reader->limits, reader->assembly);
-  if (error)
+  if (error) {
     mill__free(inner);
-  else
-    reader->inner = inner;
-  return error;
+    return error;
+  }
+  mill__reader_share(inner, reader->store);
+  reader->inner = inner;
+  return MILL_OK;
 }
 
 /* The dialect stays the same for all of a stream, as a rule. */

@@ -17,6 +17,7 @@ struct mill__reader {
   const struct mill__dialect *dialect;
   mill_limits limits;
   struct mill__json *json;
+  struct mill__json_store *store; /* NULL: the parser keeps what it needs */
   struct mill__assembly *assembly;
   void *state;
   struct mill__reader *inner; /* NULL: none was needed yet */
@@ -26,6 +27,8 @@ struct mill__reader {
 int mill__reader_init(struct mill__reader *reader, const struct mill__dialect *dialect,
                       const mill_limits *limits, struct mill__assembly *assembly);
 void mill__reader_fini(struct mill__reader *reader);
+/* Before the first document; as mill__json_share. */
+void mill__reader_share(struct mill__reader *reader, struct mill__json_store *store);
 /* Begin a document, whatever became of the last one. */
 void mill__reader_begin(struct mill__reader *reader);
 int mill__reader_feed(struct mill__reader *reader, const char *bytes, size_t len);

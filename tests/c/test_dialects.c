@@ -1055,6 +1055,39 @@ static void test_memory(void) {
 }
 
 /* A stream in its stride takes no memory. */
+/* Decoders of a stream, its bytes in turns, so that all are inside an event at the same time. */
+static void check_turns(const struct stream *stream) {
+  enum { N = MILL__DECODER_STORE_ARRAYS + 2 };
+  static struct test_log alone, logs[N];
+  struct mill__decoder *decoder = test_log_open(&alone, stream->format, &limits), *decoders[N];
+  struct mill__decoder_store store;
+  size_t len = strlen(stream->stream);
+  int end = feed(decoder, stream->stream, len);
+  mill__decoder_store_init(&store);
+  for (size_t i = 0; i < N; i++) {
+    decoders[i] = test_log_open(&logs[i], stream->format, &limits);
+    mill__decoder_share(decoders[i], &store);
+  }
+  for (size_t at = 0; at < len; at++)
+    for (size_t i = 0; i < N; i++)
+      feed(decoders[i], stream->stream + at, 1);
+  for (size_t i = 0; i < N; i++) {
+    CHECK_INT(feed(decoders[i], "", 0), end);
+    CHECK_BYTES(logs[i].text, logs[i].len, alone.text, alone.len);
+    mill__decoder_free(decoders[i]);
+  }
+  mill__decoder_free(decoder);
+  CHECK(store.assembly.n <= MILL__DECODER_STORE_ARRAYS);
+  mill__decoder_store_fini(&store);
+}
+
+static void test_store(void) {
+  for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+    test_case("%s %zu: decoders that share a store", streams[i].format, i);
+    check_turns(&streams[i]);
+  }
+}
+
 static void test_steady_state(void) {
   static const struct {
     const char *format, *event;
@@ -1270,12 +1303,15 @@ static const struct mill__dialect *dialect_of(const char *api) {
   return dialect;
 }
 
+static struct mill__decoder_store store; /* of all that are replayed */
+
 /* Feed the first `len` bytes in steps; what finish() says of that. */
 static int replay(const struct mill__dialect *dialect, const char *bytes, size_t len, size_t step,
                   struct answer *answer) {
   const struct mill__sink sink = {.event = on_recorded_event, .ctx = answer};
   struct mill__decoder *decoder;
   CHECK_INT(mill__decoder_new(dialect, &limits, &sink, &decoder), MILL_OK);
+  mill__decoder_share(decoder, &store);
   for (size_t at = 0, n; at < len; at += n) {
     n = len - at < step ? len - at : step;
     CHECK_INT(feed(decoder, test_guarded(bytes + at, n), n), MILL_OK);
@@ -1332,6 +1368,7 @@ static bool test_recordings(void) {
   if (!manifest)
     return false;
   struct json *all = json_read(manifest);
+  mill__decoder_store_init(&store);
   uint64_t random = 1;
   size_t n_replayed = 0;
   for (const struct json *entry = all->child; entry; entry = entry->next)
@@ -1340,6 +1377,7 @@ static bool test_recordings(void) {
       n_replayed++;
     }
   json_free(all);
+  mill__decoder_store_fini(&store);
   CHECK(n_replayed >= 196);
   return true;
 }
@@ -1350,6 +1388,7 @@ int main(void) {
   test_streams();
   test_shapes();
   test_memory();
+  test_store();
   test_steady_state();
   test_error_bodies();
   return test_recordings() ? 0 : test_skipped("streams");

@@ -509,6 +509,38 @@ static void test_memory_comes_back(void) {
   CHECK(n_failed > 5);
 }
 
+/* More parsers than a store keeps yajl handles for, all inside a document at the same time. */
+static void test_store(void) {
+  test_case("%s", "parsers that share a store");
+  enum { N = MILL__JSON_STORE_MACHINES + 2 };
+  static struct parser parsers[N];
+  struct mill__json_store store;
+  mill__json_store_init(&store);
+  for (size_t i = 0; i < N; i++) {
+    open_parser(&parsers[i]);
+    mill__json_share(parsers[i].json, &store);
+  }
+  for (size_t at = 0; at < sizeof memory_document - 1; at++)
+    for (size_t i = 0; i < N; i++)
+      CHECK_INT(mill__json_feed(parsers[i].json, memory_document + at, 1), MILL_OK);
+  CHECK_INT(store.n, 0);
+  for (size_t i = 0; i < N; i++) {
+    CHECK_INT(mill__json_finish(parsers[i].json), MILL_OK);
+    CHECK_BYTES(parsers[i].text, parsers[i].log.len, memory_log, sizeof memory_log - 1);
+  }
+  CHECK_INT(store.n, MILL__JSON_STORE_MACHINES);
+  test_alloc_fail(1, true);
+  CHECK_INT(parse_in_steps(&parsers[0]), MILL_OK);
+  CHECK(!test_alloc_failed());
+  test_alloc_fail(0, false);
+  mill__json_reset(parsers[1].json);
+  CHECK_INT(mill__json_feed(parsers[1].json, "[,", 2), MILL_E_PROTOCOL);
+  CHECK_INT(store.n, MILL__JSON_STORE_MACHINES - 1); /* one that met a fault is not used again */
+  for (size_t i = 0; i < N; i++)
+    close_parser(&parsers[i]);
+  mill__json_store_fini(&store);
+}
+
 static void test_steady_state(void) {
   test_case("%s", "no allocation from the second document on");
   struct parser parser;
@@ -610,6 +642,7 @@ int main(void) {
   test_long_token();
   test_memory_is_given_back();
   test_int64();
+  test_store();
   test_steady_state();
   test_memory_comes_back();
   static struct parser parser;

@@ -10,6 +10,18 @@
 #define N_RECORDS 200000
 #define HIGH_WATER 20000 /* the producer stops here, the consumer lets it go on at a quarter */
 
+static struct mill__queue_store store;
+
+static void open_queue(struct mill__queue *queue) {
+  mill__queue_store_init(&store);
+  mill__queue_init(queue, &store);
+}
+
+static void close_queue(struct mill__queue *queue) {
+  mill__queue_fini(queue);
+  mill__queue_store_fini(&store);
+}
+
 /* Most records are small; some fill a block, and a few are larger than one. */
 static size_t size_of(uint64_t *seed) {
   uint64_t random = test_random(seed);
@@ -46,7 +58,7 @@ static void check(const unsigned char *record, size_t size, unsigned char fill) 
 
 static void test_empty(void) {
   struct mill__queue queue;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   CHECK(mill__queue_peek(&queue) == NULL);
   CHECK_INT(mill__queue_bytes(&queue), 0);
   CHECK(mill__queue_reserve(&queue, SIZE_MAX) == NULL);
@@ -56,13 +68,13 @@ static void test_empty(void) {
   CHECK_INT(mill__queue_pop(&queue), 0);
   CHECK(mill__queue_peek(&queue) == NULL);
   mill__queue_fini(&queue);
-  mill__queue_fini(&queue);
+  close_queue(&queue);
 }
 
 /* A reserved record is not there before it is committed. */
 static void test_commit(void) {
   struct mill__queue queue;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   char *record = mill__queue_reserve(&queue, 5);
   CHECK(record != NULL);
   CHECK(mill__queue_peek(&queue) == NULL);
@@ -70,12 +82,12 @@ static void test_commit(void) {
   memcpy(record, "12345", 5);
   mill__queue_commit(&queue);
   CHECK_BYTES(mill__queue_peek(&queue), 5, "12345", 5);
-  mill__queue_fini(&queue); /* with a record in it */
+  close_queue(&queue); /* with a record in it */
 }
 
 static void test_bytes(void) {
   struct mill__queue queue;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   size_t before[100], total = 0;
   uint64_t seed = 3;
   for (size_t i = 0; i < 100; i++) {
@@ -93,13 +105,13 @@ static void test_bytes(void) {
     CHECK_INT(left, mill__queue_bytes(&queue));
     CHECK_INT(left, i + 1 < 100 ? total - before[i + 1] : 0);
   }
-  mill__queue_fini(&queue);
+  close_queue(&queue);
 }
 
 /* Once it is in its stride, records up to a block go through without an allocation. */
 static void test_steady_state(void) {
   struct mill__queue queue;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   for (size_t i = 0; i < 100; i++) {
     CHECK(put(&queue, 1000, 'a'));
     CHECK(mill__queue_peek(&queue) != NULL);
@@ -121,7 +133,7 @@ static void test_steady_state(void) {
   CHECK(put(&queue, 2 * MILL__QUEUE_BLOCK_BYTES, 'z')); /* a failure changed nothing */
   check(mill__queue_peek(&queue), 2 * MILL__QUEUE_BLOCK_BYTES, 'z');
   CHECK_INT(mill__queue_pop(&queue), 0);
-  mill__queue_fini(&queue);
+  close_queue(&queue);
 }
 
 /* What could be put comes out whole and in order; what could not leaves no trace. */
@@ -131,7 +143,7 @@ static void run_starved(void *ctx) {
   unsigned char stored[200];
   size_t sizes[200], n = 0;
   uint64_t seed = 5;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   for (size_t i = 0; i < 200; i++) {
     size_t size = size_of(&seed);
     if (!put(&queue, size, (unsigned char)i))
@@ -145,7 +157,53 @@ static void run_starved(void *ctx) {
   }
   CHECK(mill__queue_peek(&queue) == NULL);
   CHECK_INT(mill__queue_bytes(&queue), 0);
-  mill__queue_fini(&queue);
+  close_queue(&queue);
+}
+
+/* A queue whose consumer waits holds nothing; what it held serves another queue. */
+static void test_rest(void) {
+  struct mill__queue queue, other;
+  open_queue(&queue);
+  mill__queue_init(&other, &store);
+  size_t live = test_alloc_live();
+  CHECK(put(&queue, 100, 'a'));
+  CHECK_INT(test_alloc_live(), live + 1);
+  mill__queue_rest(&queue); /* nothing was peeked: there is nothing to close */
+  check(mill__queue_peek(&queue), 100, 'a');
+  mill__queue_rest(&queue);
+  check(mill__queue_peek(&queue), 100, 'a'); /* a record keeps its block */
+  CHECK(put(&queue, 200, 'b'));              /* and the next one comes behind it, in another */
+  mill__queue_pop(&queue);
+  check(mill__queue_peek(&queue), 200, 'b');
+  mill__queue_pop(&queue);
+  mill__queue_rest(&queue);
+  CHECK(mill__queue_peek(&queue) == NULL);
+  mill__queue_rest(&queue);
+  CHECK_INT(test_alloc_live(), live + 2);
+  test_alloc_fail(1, true);
+  CHECK(put(&other, 300, 'c'));
+  CHECK(put(&queue, 400, 'd'));
+  CHECK(!test_alloc_failed());
+  test_alloc_fail(0, false);
+  check(mill__queue_peek(&other), 300, 'c');
+  check(mill__queue_peek(&queue), 400, 'd');
+  mill__queue_fini(&other);
+  close_queue(&queue);
+}
+
+/* However many blocks were in use at once, few are kept. */
+static void test_store_is_bounded(void) {
+  struct mill__queue queue;
+  open_queue(&queue);
+  size_t live = test_alloc_live();
+  for (size_t i = 0; i < 4 * MILL__QUEUE_KEPT_BLOCKS; i++)
+    CHECK(put(&queue, MILL__QUEUE_BLOCK_BYTES / 2, 'a'));
+  while (mill__queue_peek(&queue) != NULL)
+    mill__queue_pop(&queue);
+  mill__queue_rest(&queue);
+  CHECK(mill__queue_peek(&queue) == NULL);
+  CHECK_INT(test_alloc_live(), live + MILL__QUEUE_KEPT_BLOCKS);
+  close_queue(&queue);
 }
 
 /* ---- two threads ----------------------------------------------------------------------------- */
@@ -184,12 +242,14 @@ static void check_two_threads(size_t (*size)(uint64_t *seed)) {
   struct shared shared = {.size_of = size, .seed = 7};
   pthread_t producer;
   uint64_t seed = shared.seed;
-  mill__queue_init(&shared.queue);
+  open_queue(&shared.queue);
   CHECK(pthread_create(&producer, NULL, produce, &shared) == 0);
   for (size_t i = 0; i < N_RECORDS; i++) {
     const unsigned char *record;
-    while ((record = mill__queue_peek(&shared.queue)) == NULL)
+    while ((record = mill__queue_peek(&shared.queue)) == NULL) {
+      mill__queue_rest(&shared.queue);
       sched_yield();
+    }
     check(record, size(&seed), (unsigned char)(i * 31));
     size_t left = mill__queue_pop(&shared.queue);
     CHECK(left <= HIGH_WATER + 2 * (MILL__QUEUE_BLOCK_BYTES + 9000));
@@ -199,7 +259,7 @@ static void check_two_threads(size_t (*size)(uint64_t *seed)) {
   CHECK(pthread_join(producer, NULL) == 0);
   CHECK(mill__queue_peek(&shared.queue) == NULL);
   CHECK_INT(mill__queue_bytes(&shared.queue), 0);
-  mill__queue_fini(&shared.queue);
+  close_queue(&shared.queue);
 }
 
 /* Two of these in a block at most: the consumer often stands at the end of one. */
@@ -218,6 +278,8 @@ int main(void) {
   test_commit();
   test_bytes();
   test_steady_state();
+  test_rest();
+  test_store_is_bounded();
   test_each_failing_allocation(run_starved, NULL);
   test_two_threads();
   CHECK_INT(test_alloc_live(), 0);

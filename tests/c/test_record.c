@@ -9,6 +9,18 @@
 #define N_EVENTS 20000
 #define MAX_DELTAS 5
 
+static struct mill__queue_store store;
+
+static void open_queue(struct mill__queue *queue) {
+  mill__queue_store_init(&store);
+  mill__queue_init(queue, &store);
+}
+
+static void close_queue(struct mill__queue *queue) {
+  mill__queue_fini(queue);
+  mill__queue_store_fini(&store);
+}
+
 /* An event with all that belongs to it; the bytes are the case's own. */
 struct sample {
   mill_event event;
@@ -132,7 +144,7 @@ static void test_round_trip(void) {
   struct sample sample;
   uint64_t put_seed = 11, check_seed = 11, seed = 12;
   size_t n_put = 0, n_checked = 0;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   while (n_checked < N_EVENTS) {
     for (size_t n = test_random(&seed) % 4; n > 0 && n_put < N_EVENTS; n--, n_put++) {
       make_sample(&sample, &put_seed);
@@ -146,20 +158,20 @@ static void test_round_trip(void) {
   }
   CHECK(mill__queue_peek(&queue) == NULL);
   CHECK_INT(mill__queue_bytes(&queue), 0);
-  mill__queue_fini(&queue);
+  close_queue(&queue);
 }
 
 /* A type that the event names itself, and one that is as long as the default. */
 static void test_types(void) {
   static const char *const types[] = {"message", "messagf", "essage", "m", "MESSAGE"};
   struct mill__queue queue;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
     struct sample sample = {.event = {.type = {types[i], strlen(types[i])}}};
     CHECK(put(&queue, &sample));
     check_record(&queue, &sample, 0);
   }
-  mill__queue_fini(&queue);
+  close_queue(&queue);
 }
 
 /* ---- notes ----------------------------------------------------------------------------------- */
@@ -209,7 +221,7 @@ static void test_notes(void) {
   struct mill__queue queue;
   struct sample sample;
   uint64_t seed = 5;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
     CHECK_INT(mill__record_put_note(&queue, &notes[i]), MILL_OK);
     make_sample(&sample, &seed);
@@ -231,7 +243,7 @@ static void test_notes(void) {
     check_record(&queue, &sample, sample.n_deltas);
   }
   CHECK(mill__queue_peek(&queue) == NULL);
-  mill__queue_fini(&queue);
+  close_queue(&queue);
 }
 
 static void run_starved(void *ctx) {
@@ -240,7 +252,7 @@ static void run_starved(void *ctx) {
   struct sample sample;
   bool is_in[50];
   uint64_t seed = 13, check_seed = 13;
-  mill__queue_init(&queue);
+  open_queue(&queue);
   for (size_t i = 0; i < 50; i++) {
     make_sample(&sample, &seed);
     is_in[i] = put(&queue, &sample);
@@ -251,7 +263,7 @@ static void run_starved(void *ctx) {
       check_record(&queue, &sample, sample.n_deltas);
   }
   CHECK(mill__queue_peek(&queue) == NULL);
-  mill__queue_fini(&queue);
+  close_queue(&queue);
 }
 
 int main(void) {
