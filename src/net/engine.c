@@ -148,9 +148,10 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user) {
   mill_engine *engine = user;
   if (timeout_ms < 0)
     mill__timer_clear(&engine->timers, &engine->curl_timer);
-  else /* without memory the heartbeat stands in */
+  else /* at once is in this turn; without memory the heartbeat stands in */
     mill__timer_set(&engine->timers, &engine->curl_timer,
-                    mill__clock_ns() + (int64_t)timeout_ms * MILL_NS_PER_MS);
+                    timeout_ms ? mill__clock_ns() + (int64_t)timeout_ms * MILL_NS_PER_MS
+                               : engine->now_ns);
   return 0;
 }
 
@@ -274,11 +275,13 @@ static void heartbeat(mill_engine *engine) {
     act(engine, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* libcurl is called once, whatever it asks for meanwhile: sockets come before its next call. */
 static void run_timers(mill_engine *engine) {
   struct mill__timer *timer;
+  bool asked = false;
   while ((timer = mill__timers_pop_due(&engine->timers, engine->now_ns))) {
     if (timer == &engine->curl_timer)
-      act(engine, CURL_SOCKET_TIMEOUT, 0);
+      asked = true;
     else if (timer == &engine->heartbeat)
       heartbeat(engine);
     else if (timer == &engine->keepalive)
@@ -286,6 +289,8 @@ static void run_timers(mill_engine *engine) {
     else
       mill__transfer_on_timer(MILL__CONTAINER(timer, mill_stream, transfer.timer));
   }
+  if (asked)
+    act(engine, CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* Name look-ups that ended in this turn let others begin. */
