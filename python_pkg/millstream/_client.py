@@ -67,8 +67,8 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     _event_stream_type: type[EventStreamT]
 
     __slots__ = (
-        "_auth", "_hooks", "_kept", "_options", "_own", "_provider", "_settings", "_stats",
-        "_verify", "base_url", "headers",
+        "_auth", "_hooks", "_kept", "_options", "_own", "_place", "_provider", "_settings",
+        "_stats", "_verify", "_way", "base_url", "headers",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,9 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         self._verify = _verify(verify)
         self._stats = _core.Stats()
         self._kept: dict[bool, tuple[Pairs, Pairs]] = {}  # by whether there is a body
+        # Of the last request: base URL, path and URL; URL, way to its server, and settings.
+        self._place: tuple[str, str, str] = "", "", ""
+        self._way: tuple[str, tuple[str, str], dict[str, Any]] = "", ("", ""), {}
         certificate, key = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert, None)
         self._settings: dict[str, Any] = {
             "timeouts": _timeouts(timeout),
@@ -158,10 +161,11 @@ class BaseClient(Generic[StreamT, EventStreamT]):
             "top_p": top_p, "stop": stop, "into": into,
         }  # fmt: skip
         method, url, headers, body, _ = self._question(**arguments, params=params)
-        stream = self._open(
-            {**arguments, **params}, self._provider.format,
-            **self._settings_for(url), method=method, headers=headers, body=body,
-        )  # fmt: skip
+        settings = self._settings_for(url)
+        settings |= {
+            "method": method, "headers": headers, "body": body, "format": self._provider.format
+        }  # fmt: skip
+        stream = self._open(settings, arguments, params)
         if into is not None:
             stream._into = into  # type: ignore[attr-defined]
         return stream
@@ -207,9 +211,9 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         """
         format = self._provider.format if format is None else _format(format)
         method, url, headers, body, _ = self._compose(path, json, method)
-        return self._open(
-            json, format, **self._settings_for(url), method=method, headers=headers, body=body
-        )
+        settings = self._settings_for(url)
+        settings |= {"method": method, "headers": headers, "body": body, "format": format}
+        return self._open(settings, json if isinstance(json, dict) else {}, {})
 
     def events(
         self,
@@ -287,23 +291,24 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         url = without_password(self.base_url)
         return f"{type(self).__name__}({self._provider.name!r}, base_url={url!r})"
 
-    def _open(self, arguments: Any, format: str, **settings: Any) -> StreamT:
+    def _open(
+        self, settings: dict[str, Any], arguments: dict[str, Any], params: dict[str, Any]
+    ) -> StreamT:
         hooks = _hooks.of_stream(self._hooks)
         if hooks:
-            return self._open_watched(hooks, arguments, format, settings)
-        return self._stream_type(**settings, format=format)
+            return self._open_watched(hooks, settings, {**arguments, **params})
+        return self._stream_type(**settings)
 
     def _open_watched(
-        self, hooks: tuple[OnEvent, ...], arguments: Any, format: str, settings: dict[str, Any]
+        self, hooks: tuple[OnEvent, ...], settings: dict[str, Any], known: dict[str, Any]
     ) -> StreamT:
         from ._watch import Watch
 
-        known = arguments if isinstance(arguments, dict) else {}
         model = known.get("model")
         watch = Watch(
             hooks,
             provider=self._provider.name,
-            format=format,
+            format=settings["format"],
             model=model if isinstance(model, str) else None,
             method=settings["method"],
             url=shown_url(settings["url"]),
@@ -311,7 +316,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         )
         settings["headers"] = _beside(settings["headers"], watch.request(settings["headers"]))
         try:
-            stream = self._watched_type()(**settings, format=format)
+            stream = self._watched_type()(**settings)
         except Exception as error:
             watch.refused(error)
             raise
@@ -338,11 +343,18 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     def _compose(
         self, path: str, json: Any, method: str
     ) -> tuple[str, str, Pairs, bytes | None, Any]:
-        url = Hidden(self.base_url + _text("path", path))
+        url = self._url_of(path)
         method = _text("method", method).upper()
         body = None if json is None else _json_bytes(json)
         headers = self._headers_of(method, url, body)
         return method, url, headers, body, json
+
+    def _url_of(self, path: str) -> str:
+        base_url, last_path, url = self._place
+        if base_url is not self.base_url or last_path != path:
+            url = Hidden(self.base_url + _text("path", path))
+            self._place = self.base_url, path, url
+        return url
 
     def _headers_of(self, method: str, url: str, body: bytes | None) -> Pairs:
         """The client's, the provider's and what lets a request in; mostly made once for all."""
@@ -385,12 +397,15 @@ class BaseClient(Generic[StreamT, EventStreamT]):
 
     def _settings_for(self, url: str, any_scheme: bool = False) -> dict[str, Any]:
         """The settings of a request to `url`, which redirects may take to another scheme."""
-        proxy, no_proxy = _route.proxy_for(url, self._settings["proxy"])
+        way = proxy, no_proxy = _route.proxy_for(url, self._settings["proxy"])
+        last_url, last_way, settings = self._way
+        if last_url is url and last_way == way:
+            return settings.copy()
         ca_file, ca_dir = None, None
         over_tls = any_scheme or "https://" in (url[:8].lower(), proxy[:8].lower())
         if self._verify is not False and over_tls:
             ca_file, ca_dir = _route.trust_for(self._verify)
-        return {
+        settings = {
             **self._settings,
             "url": url,
             "proxy": Hidden(_text("proxy", proxy)),
@@ -399,6 +414,9 @@ class BaseClient(Generic[StreamT, EventStreamT]):
             "ca_dir": ca_dir,
             "source": None,
         }
+        if not over_tls:  # what is trusted may be another file at any time
+            self._way = url, way, settings
+        return settings.copy()
 
 
 class Client(BaseClient[Stream, EventStream]):

@@ -16,6 +16,12 @@ _SYSTEM_STORES = (
 )
 
 
+_PROXY_VARIABLES = (
+    "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+)  # fmt: skip
+_AS_KEPT = frozenset(map(os.fsencode, _PROXY_VARIABLES))
+
+
 def origin(url: str) -> tuple[str, str, str]:
     """Scheme, host and port of an http or https URL."""
     scheme, _, rest = url.lower().partition("://")
@@ -35,6 +41,8 @@ def proxy_for(url: str, proxy: str | None) -> tuple[str, str]:
     """
     if proxy is not None:
         return proxy, ""
+    if _no_proxy_is_named():
+        return "", ""
     env = os.environ.get
     if url[:8].lower() == "https://":
         found = env("https_proxy") or env("HTTPS_PROXY")
@@ -42,6 +50,14 @@ def proxy_for(url: str, proxy: str | None) -> tuple[str, str]:
         found = env("http_proxy")
     found = found or env("all_proxy") or env("ALL_PROXY") or ""
     return found, (env("no_proxy") or env("NO_PROXY") or "") if found else ""
+
+
+def _no_proxy_is_named() -> bool:
+    """Known at one look below os.environ, which takes long to say that it has no such variable."""
+    try:
+        return os.environ._data.keys().isdisjoint(_AS_KEPT)  # type: ignore[attr-defined, no-any-return]
+    except AttributeError:  # somebody put another mapping in its place
+        return False
 
 
 def trust_for(verify: bool | str) -> tuple[str | None, str | None]:

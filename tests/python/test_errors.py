@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import socket
 import ssl
@@ -287,6 +288,26 @@ def test_a_request_can_go_through_a_proxy(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert connect(serve("direct")).stream(model="m", messages=MESSAGES).result().text == "direct"
     assert len(proxy.requests) == 1
+
+
+def test_a_client_sees_the_environment_change(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, proxy = serve("direct"), serve("proxied")
+    client = connect(server)
+
+    def text() -> str:
+        return client.stream(model="m", messages=MESSAGES).result().text
+
+    assert (text(), text()) == ("direct", "direct")
+    monkeypatch.setenv("all_proxy", proxy.url)
+    assert (text(), text()) == ("proxied", "proxied")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert text() == "direct"
+    monkeypatch.setattr(os, "environ", {"http_proxy": proxy.url})
+    assert text() == "proxied"
+    monkeypatch.setattr(os, "environ", {})
+    assert text() == "direct"
 
 
 # ---- error statuses ------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import millstream
 from answers import DONE, MESSAGES, chat, chunked, eventually
 from conftest import Connect, Serve, timeout
 from millstream import _core, mock
-from millstream._providers import PROVIDERS
+from millstream._providers import PROVIDERS, openai_chat
+from millstream._providers._neutral import Ask
 
 KEY = "key-7f3a9c"
 PNG = b"\x89PNG\r\n"
@@ -52,6 +53,49 @@ def body_for(provider: str, **arguments: Any) -> Any:
     )
     assert request.body is not None
     return json.loads(request.body)
+
+
+# ---- the short way of a question that goes out as it is ------------------------------------------
+
+NOT_GIVEN = dict.fromkeys(
+    ["system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "stop", "into"]
+)
+HELLO = {"role": "user", "content": "Hi"}
+
+
+def both_ways(provider: str, **given: Any) -> tuple[Any, Any]:
+    """The JSON of a question on the short way and on the long one."""
+    arguments = {"model": "m", "messages": [HELLO], "params": {}, **NOT_GIVEN, **given}
+    asked = PROVIDERS[provider]
+    return openai_chat.plain(arguments, asked), openai_chat.body(Ask(**arguments), asked)
+
+
+@pytest.mark.parametrize("provider", [n for n, p in PROVIDERS.items() if p.family == "openai_chat"])
+@pytest.mark.parametrize(
+    "messages",
+    [[], [HELLO], [{"role": "system", "content": ""}, HELLO, {"content": "x", "name": "n"}]],
+)
+def test_a_plain_question_is_what_the_long_way_makes_of_it(provider: str, messages: Any) -> None:
+    short, long = both_ways(provider, messages=messages)
+    assert json.dumps(short) == json.dumps(long)
+    assert short["messages"] is not messages
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({name: value} for name, value in [
+            ("system", "s"), ("tools", []), ("tool_choice", "auto"), ("max_tokens", 0),
+            ("temperature", 0.0), ("top_p", 0.0), ("stop", ""), ("params", {"seed": 0}),
+        ]),
+        {"messages": (HELLO,)},
+        {"messages": [HELLO, {"role": "user", "content": [{"type": "text", "text": "x"}]}]},
+        {"messages": [{"role": "assistant", "content": None}]},
+        {"messages": [{"role": "assistant", "content": "x", "tool_calls": []}]},
+    ],
+)  # fmt: skip
+def test_any_other_question_goes_the_long_way(given: dict[str, Any]) -> None:
+    assert both_ways("openai", **given)[0] is None
 
 
 # ---- the neutral question in each provider's form ------------------------------------------------

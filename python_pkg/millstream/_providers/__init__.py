@@ -65,7 +65,7 @@ class Provider:
         self.options = options or {}
         self.needs_key = needs_key
         self.tells_usage_if_asked = tells_usage_if_asked
-        self._form: tuple[Any, Any] | None = None  # of its questions; most are never asked
+        self._form: tuple[Any, Any, Any] | None = None  # of its questions; most are never asked
 
     def settle(self, given: Mapping[str, str]) -> dict[str, str]:
         """The options: as given, or from the environment. TypeError names one not known."""
@@ -113,8 +113,12 @@ class Provider:
 
             from ._neutral import Ask
 
-            self._form = Ask, import_module(f"{__name__}.{self.family}").body
-        ask_of, body_of = self._form
+            form = import_module(f"{__name__}.{self.family}")
+            self._form = Ask, form.body, getattr(form, "plain", None)
+        ask_of, body_of, plain = self._form
+        said = plain(arguments, self) if plain else None
+        if said is not None:
+            return self.route(said["model"], options, own), said
         ask = ask_of(**arguments)
         return self.route(ask.model, options, own), body_of(ask, self)
 
