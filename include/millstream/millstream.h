@@ -107,6 +107,7 @@ typedef struct mill_metrics {
   uint64_t cpu_ns;      /* CPU time of the engine's thread; 0 in a mill_stats */
   uint64_t first_chunk_us[MILL_HISTOGRAM_BUCKETS]; /* start to first chunk */
   uint64_t inter_chunk_us[MILL_HISTOGRAM_BUCKETS]; /* between two arrivals of data with chunks */
+  uint64_t first_chunk_total_ns, inter_chunk_total_ns; /* the sums of the two */
 } mill_metrics;
 
 /* A set of counters that streams report to beside the engine's own. Reference counted. */

@@ -83,7 +83,9 @@ static int put_core(PyObject *dict, const mill_metrics *metrics) {
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
     if (put_count(dict, counts[i].name, counts[i].count))
       return -1;
-  if (put(dict, "first_chunk_seconds", histogram(metrics->first_chunk_us, 1e-6)))
+  if (put_seconds(dict, "first_chunk_total", metrics->first_chunk_total_ns) ||
+      put_seconds(dict, "inter_chunk_total", metrics->inter_chunk_total_ns) ||
+      put(dict, "first_chunk_seconds", histogram(metrics->first_chunk_us, 1e-6)))
     return -1;
   return put(dict, "inter_chunk_seconds", histogram(metrics->inter_chunk_us, 1e-6));
 }

@@ -48,15 +48,15 @@ _COUNTS = (
     ),
 )  # fmt: skip
 _OUTCOMES = ("ok", "failed", "cancelled")
-# (key, key of its sum or None, name, help, unit of the buckets in seconds, first and last power of
-# two that is a bound). Each series has all of its bounds from the beginning.
+# (key, key of its sum, name, help, unit of the buckets in seconds, first and last power of two that
+# is a bound). Each series has all of its bounds from the beginning.
 _HISTOGRAMS = (
     (
-        "first_chunk_seconds", None, "millstream_first_chunk_seconds",
+        "first_chunk_seconds", "first_chunk_total", "millstream_first_chunk_seconds",
         "Time from the start of a stream to its first chunk.", 1e-6, 8, 27,
     ),
     (
-        "inter_chunk_seconds", None, "millstream_inter_chunk_seconds",
+        "inter_chunk_seconds", "inter_chunk_total", "millstream_inter_chunk_seconds",
         "Time between two arrivals of chunks of a stream.", 1e-6, 6, 27,
     ),
     (
@@ -74,8 +74,6 @@ def exposition(
     clients: those of these clients, each with its name as the label `client`; default: those of the
         process, without a label.
     openmetrics: in the format OpenMetrics 1.0 in place of 0.0.4.
-
-    The two histograms of chunks have no sum: the engine does not add their times up.
     """
     lines = []
     for name, kind, unit, text, samples in _families(_sources(clients)):
@@ -144,9 +142,8 @@ def _families(
         samples: list[Sample] = []
         for labels, read in sources:
             samples += _buckets(name, labels, read[key], bounds)
-            if total is not None:
-                samples.append((f"{name}_count", labels, sum(read[key].values())))
-                samples.append((f"{name}_sum", labels, read[total]))
+            samples.append((f"{name}_count", labels, sum(read[key].values())))
+            samples.append((f"{name}_sum", labels, read[total]))
         yield name, "histogram", "seconds", text, samples
 
 

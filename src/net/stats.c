@@ -24,12 +24,15 @@ void mill_stats_unref(mill_stats *stats) {
     mill__free(stats);
 }
 
-void mill__stats_observe(atomic_uint_fast64_t *histogram, int64_t duration_ns) {
-  uint64_t us = duration_ns > 0 ? (uint64_t)(duration_ns / MILL_NS_PER_US) : 0;
+void mill__stats_observe(atomic_uint_fast64_t *histogram, atomic_uint_fast64_t *total_ns,
+                         int64_t duration_ns) {
+  uint64_t ns = duration_ns > 0 ? (uint64_t)duration_ns : 0;
+  uint64_t us = ns / (uint64_t)MILL_NS_PER_US;
   int bucket = us ? 64 - __builtin_clzll(us) : 0; /* us < 2^bucket */
   if (bucket >= MILL_HISTOGRAM_BUCKETS)
     bucket = MILL_HISTOGRAM_BUCKETS - 1;
   mill__stats_add(&histogram[bucket], 1);
+  mill__stats_add(total_ns, ns);
 }
 
 static uint64_t get(const atomic_uint_fast64_t *counter) {

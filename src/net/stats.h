@@ -10,7 +10,7 @@
 
 #include "millstream/millstream.h"
 
-/* The plain counters, in the order of mill_metrics. */
+/* The plain counters. */
 #define MILL__COUNTERS(X)                                                                          \
   X(streams_started)                                                                               \
   X(streams_open)                                                                                  \
@@ -24,7 +24,9 @@
   X(bytes_out)                                                                                     \
   X(wakeups)                                                                                       \
   X(pauses)                                                                                        \
-  X(connections)
+  X(connections)                                                                                   \
+  X(first_chunk_total_ns)                                                                          \
+  X(inter_chunk_total_ns)
 
 struct mill_stats {
 #define MILL__COUNTER_FIELD(name) atomic_uint_fast64_t name;
@@ -39,7 +41,8 @@ static inline void mill__stats_add(atomic_uint_fast64_t *counter, uint64_t n) {
   atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* Count a duration in its bucket. */
-void mill__stats_observe(atomic_uint_fast64_t *histogram, int64_t duration_ns);
+/* Count a duration in its bucket, and add it to the total. */
+void mill__stats_observe(atomic_uint_fast64_t *histogram, atomic_uint_fast64_t *total_ns,
+                         int64_t duration_ns);
 
 #endif

@@ -57,12 +57,17 @@ static void count(mill_stream *stream, size_t offset, uint64_t n) {
 
 #define COUNT(stream, field, n) count(stream, offsetof(mill_stats, field), n)
 
-static void observe(mill_stream *stream, size_t offset, int64_t duration_ns) {
+static void observe(mill_stream *stream, size_t histogram, size_t total, int64_t duration_ns) {
   mill_stats *sets[] = {stream->engine->stats, stream->request.set.stats};
   for (size_t i = 0; i < 2; i++)
     if (sets[i])
-      mill__stats_observe((atomic_uint_fast64_t *)((char *)sets[i] + offset), duration_ns);
+      mill__stats_observe((atomic_uint_fast64_t *)((char *)sets[i] + histogram),
+                          (atomic_uint_fast64_t *)((char *)sets[i] + total), duration_ns);
 }
+
+#define OBSERVE(stream, name, duration_ns)                                                         \
+  observe(stream, offsetof(mill_stats, name##_us), offsetof(mill_stats, name##_total_ns),          \
+          duration_ns)
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
@@ -142,7 +147,7 @@ void mill__transfer_settle(mill_stream *stream) {
     COUNT(stream, chunks, transfer->new_chunks);
     int64_t now_ns = mill__clock_ns(), since_ns = now_ns - transfer->last_chunk_ns;
     if (transfer->counted_chunks)
-      observe(stream, offsetof(mill_stats, inter_chunk_us), since_ns);
+      OBSERVE(stream, inter_chunk, since_ns);
     if (transfer->new_pieces > 1) /* they came together */
       COUNT(stream, inter_chunk_us[0], transfer->new_pieces - 1);
     transfer->counted_chunks = true;
@@ -716,7 +721,7 @@ static void count_piece(mill_stream *stream, size_t len) {
     transfer->last_chunk_ns = mill__clock_ns();
     int64_t waited_ns = transfer->last_chunk_ns - stream->started_ns;
     atomic_store(&stream->first_chunk_ns, waited_ns);
-    observe(stream, offsetof(mill_stats, first_chunk_us), waited_ns);
+    OBSERVE(stream, first_chunk, waited_ns);
   }
   if (transfer->new_events)
     mill__engine_touch(stream->engine, stream);

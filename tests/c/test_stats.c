@@ -5,15 +5,18 @@
 static void check_bucket(int64_t duration_ns, size_t bucket) {
   test_case("%lld ns", (long long)duration_ns);
   mill_stats *stats = mill_stats_new();
-  mill__stats_observe(stats->first_chunk_us, duration_ns);
-  mill__stats_observe(stats->inter_chunk_us, duration_ns);
-  mill__stats_observe(stats->inter_chunk_us, duration_ns);
+  mill__stats_observe(stats->first_chunk_us, &stats->first_chunk_total_ns, duration_ns);
+  mill__stats_observe(stats->inter_chunk_us, &stats->inter_chunk_total_ns, duration_ns);
+  mill__stats_observe(stats->inter_chunk_us, &stats->inter_chunk_total_ns, duration_ns);
   mill_metrics metrics;
   mill_stats_read(stats, &metrics);
   for (size_t i = 0; i < MILL_HISTOGRAM_BUCKETS; i++) {
     CHECK_INT(metrics.first_chunk_us[i], i == bucket ? 1 : 0);
     CHECK_INT(metrics.inter_chunk_us[i], i == bucket ? 2 : 0);
   }
+  int64_t counted_ns = duration_ns > 0 ? duration_ns : 0;
+  CHECK(metrics.first_chunk_total_ns == (uint64_t)counted_ns);
+  CHECK(metrics.inter_chunk_total_ns == 2 * (uint64_t)counted_ns);
   mill_stats_unref(stats);
 }
 

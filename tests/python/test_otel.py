@@ -409,6 +409,7 @@ def test_histograms_are_the_conventions_and_equal_the_metrics(
     (first,) = recorder.points(OPERATION + "time_to_first_chunk")
     (each,) = recorder.points(OPERATION + "time_per_output_chunk")
     assert first.count == sum(metrics["first_chunk_seconds"].values()) == 2
+    assert first.sum == pytest.approx(metrics["first_chunk_total"])
     assert each.count == metrics["chunks"] - 2
     for point in (*durations, first, each):
         assert list(point.explicit_bounds) == SECONDS
@@ -523,6 +524,8 @@ def test_an_otlp_receiver_gets_figures_that_equal_the_metrics(
         OPERATION + "time_per_output_chunk": metrics["chunks"] - 2,
         "gen_ai.client.token.usage": 4,
     }
+    (first,) = points[OPERATION + "time_to_first_chunk"]
+    assert first["sum"] == pytest.approx(metrics["first_chunk_total"])
     tokens = sum(point["sum"] for point in points["gen_ai.client.token.usage"])
     usages = [message.usage for message in messages if message.usage]
     assert tokens == sum((u.input_tokens or 0) + (u.output_tokens or 0) for u in usages)

@@ -35,10 +35,10 @@ COUNTERS = {
     "gil_takes": "millstream_gil_takes_total",
     "gil_wait_total": "millstream_gil_wait_seconds_total",
 }
-HISTOGRAMS = {
-    "first_chunk_seconds": "millstream_first_chunk_seconds",
-    "inter_chunk_seconds": "millstream_inter_chunk_seconds",
-    "gil_hold_seconds": "millstream_gil_hold_seconds",
+HISTOGRAMS = {  # and the key of each one's sum
+    "first_chunk_seconds": ("millstream_first_chunk_seconds", "first_chunk_total"),
+    "inter_chunk_seconds": ("millstream_inter_chunk_seconds", "inter_chunk_total"),
+    "gil_hold_seconds": ("millstream_gil_hold_seconds", "gil_hold_total"),
 }
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -69,18 +69,22 @@ def check_equal(samples: Samples, metrics: dict[str, Any], **labels: str) -> Non
     for outcome in ("ok", "failed", "cancelled"):
         counted = sample("millstream_streams_ended_total", outcome=outcome)
         assert counted == metrics[f"streams_{outcome}"]
-    for key, name in HISTOGRAMS.items():
+    for key, (name, total) in HISTOGRAMS.items():
         found = {
             float(bound): value
             for (family, pairs), value in samples.items()
             if family == f"{name}_bucket" and labels.items() <= dict(pairs).items()
             for bound in [dict(pairs)["le"]]
         }
-        assert found[float("inf")] == sum(metrics[key].values())
+        count = sample(f"{name}_count")
+        assert count == found[float("inf")] == sum(metrics[key].values())
+        assert sample(f"{name}_sum") == metrics[total]
+        # Each duration is below its bucket's bound, and that is the next power of two.
+        most = sum(bound * n for bound, n in metrics[key].items())
+        unit = 1e-9 if key == "gil_hold_seconds" else 1e-6
+        assert most / 2 - count * unit <= metrics[total] <= most
         for bound, value in found.items():
             assert value == sum(n for upper, n in metrics[key].items() if upper <= bound * 1.001)
-    assert sample("millstream_gil_hold_seconds_sum") == metrics["gil_hold_total"]
-    assert sample("millstream_gil_hold_seconds_count") == sum(metrics["gil_hold_seconds"].values())
 
 
 @pytest.fixture
@@ -146,9 +150,12 @@ SCRAPED = """
         def log_message(self, *_):
             pass
 
-    for _ in range(3):
-        ask().result()
-    next(ask())
+    streams = [ask() for _ in range(3)]
+    for stream in streams:
+        stream.result()
+    streams.append(ask())
+    next(streams[-1])
+    streams[-1].close()
     while millstream.metrics()["streams_open"]:
         time.sleep(0.002)
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
@@ -158,6 +165,7 @@ SCRAPED = """
     for name in ("first_chunk_seconds", "inter_chunk_seconds", "gil_hold_seconds"):
         metrics[name] = list(metrics[name].items())
     say(json.dumps(metrics))
+    say(sum(stream.timing.first_chunk for stream in streams))
 """
 
 
@@ -171,6 +179,9 @@ def test_a_scrape_of_another_process_equals_its_metrics(serve: Serve, run: Run) 
     for name in HISTOGRAMS:
         metrics[name] = dict(metrics[name])
     check_equal(samples, metrics)
+    assert samples["millstream_first_chunk_seconds_sum", frozenset()] == pytest.approx(
+        float(process.line())
+    )
     assert samples["millstream_engine_cpu_seconds_total", frozenset()] > 0
     assert types["millstream_engine_cpu_seconds"] == "counter"
     assert metrics["streams_started"] == 4

@@ -621,7 +621,7 @@ COUNTERS = {
     "retries", "connections", "chunks", "events", "bytes_received", "bytes_sent", "wakeups",
     "pauses", "gil_takes",
 }  # fmt: skip
-SECONDS = {"gil_wait_total", "gil_hold_total"}
+SECONDS = {"first_chunk_total", "inter_chunk_total", "gil_wait_total", "gil_hold_total"}
 HISTOGRAMS = {"first_chunk_seconds", "inter_chunk_seconds", "gil_hold_seconds"}
 
 
