@@ -20,6 +20,7 @@ from .. import (
     __version__,
 )
 
+NAME, COMPLETION_VARIABLE = "millstream", "_MILLSTREAM_COMPLETE"
 ERROR, NO_CONNECTION, NOT_LET_IN, RATE_LIMITED, TIMED_OUT = 1, 3, 4, 5, 6
 INTERRUPTED = 128 + 2  # as a shell shows a program that SIGINT ended
 PIPE_CLOSED = 128 + 13  # the same of SIGPIPE
@@ -74,7 +75,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EXIT_CODES,
 )
-@click.version_option(__version__, prog_name="millstream")
+@click.version_option(__version__, prog_name=NAME)
 def commands() -> None:
     """Streams of server-sent events and language-model answers."""
 
@@ -83,21 +84,35 @@ def run() -> int:
     """Run what sys.argv says; return the exit code."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # what streams hold
     try:
-        code = commands.main(prog_name="millstream", standalone_mode=False)
+        code = _run_command()
         sys.stdout.flush()
+    except click.exceptions.Exit as end:  # of --help and --version
+        return end.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:  # click's word for KeyboardInterrupt
+    except KeyboardInterrupt:
+        note("")
         return INTERRUPTED
-    except (PipeClosed, BrokenPipeError):
+    except BrokenPipeError:
         # Python writes out what is left at its end: let that go where it does no harm.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except (Error, ValueError, OSError) as error:
         complain(str(error))
         return code_of(error)
-    return code or 0
+    return code
+
+
+def _run_command() -> int:
+    """Not by `commands.main()`, whose exit code of a closed pipe is 1."""
+    shell = os.environ.get(COMPLETION_VARIABLE)
+    if shell:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(commands, {}, NAME, COMPLETION_VARIABLE, shell)
+    with commands.make_context(NAME, sys.argv[1:]) as context:
+        return commands.invoke(context) or 0
 
 
 def code_of(error: BaseException) -> int:
@@ -111,17 +126,10 @@ def code_of(error: BaseException) -> int:
     return NO_CONNECTION if isinstance(error, ConnectError) else ERROR
 
 
-class PipeClosed(Exception):
-    """Whoever read the output has gone. Not an OSError: click would take that for its own."""
-
-
 def put(text: str) -> None:
     """Write to standard output, at once."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise PipeClosed from None
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def complain(text: str) -> None:

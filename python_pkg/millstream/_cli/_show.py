@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._commands import PipeClosed, dimmed, plain, put, styled
+from ._commands import dimmed, plain, put, styled
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -95,7 +95,7 @@ class _Text(Show):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(error, PipeClosed):
+        if isinstance(error, BrokenPipeError):
             return
         self._end_thoughts()
         if self._last and self._last != "\n":

@@ -45,8 +45,13 @@ def _params(
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _text(given: str) -> str:
+    """What was typed or given as an argument; bytes that are no UTF-8 as in a pipe."""
+    return given.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _complete_provider(context: click.Context, parameter: click.Parameter, begin: str) -> list[str]:
@@ -61,7 +66,7 @@ def _prompt_of(words: Sequence[str]) -> str | None:
         if not sys.stdout.isatty():
             raise click.UsageError("Missing argument 'PROMPT'.")
         return None
-    return " ".join(_piped() if word == "-" else word for word in words)
+    return " ".join(_piped() if word == "-" else _text(word) for word in words)
 
 
 def _piped() -> str:
@@ -175,12 +180,13 @@ def _converse(asker: _Asker) -> int:
         import readline  # noqa: F401  # lines can be edited, and come back
     except ImportError:
         pass
+    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     note(_END, dim=True)
     messages: list[Any] = []
     code = 0
     while True:
         try:
-            text = input("> ")
+            text = _text(input("> "))
         except EOFError:
             put("\n")
             return code
@@ -299,7 +305,8 @@ def command(
         if isinstance(error, Error):
             raise
         raise click.UsageError(str(error)) from None
-    asker = _Asker(client, {"model": model, "system": system, **params}, form, reasoning, quiet)
+    question = {"model": model, "system": system and _text(system), **params}
+    asker = _Asker(client, question, form, reasoning, quiet)
     if text is None:
         return _converse(asker)
     asker.ask([{"role": "user", "content": text}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from ._commands import commands, put
+from ._commands import COMPLETION_VARIABLE, NAME, commands, put
 
 
 @click.command("completion")
@@ -20,4 +20,4 @@ def command(shell: str) -> None:
     """
     of_shell = get_completion_class(shell)
     assert of_shell is not None
-    put(of_shell(commands, {}, "millstream", "_MILLSTREAM_COMPLETE").source() + "\n")
+    put(of_shell(commands, {}, NAME, COMPLETION_VARIABLE).source() + "\n")

@@ -54,6 +54,12 @@ def _as_json(item: Event | Comment) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
+def _url(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    if "://" not in given:  # the client would take it for a path of its own server's
+        raise click.BadParameter(f"{given!r} does not begin with http:// or https://")
+    return given
+
+
 def _header(context: click.Context, parameter: click.Parameter, lines: tuple[str, ...]) -> object:
     pairs = {}
     for line in lines:
@@ -81,7 +87,7 @@ def _tell(state: str, error: Error | None) -> None:
 
 
 @click.command("events")
-@click.argument("url")
+@click.argument("url", callback=_url)
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each event.")
 @click.option(
     "-H",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..testing import replay
+from ..testing import CassetteError, replay
 from ._commands import complain
 from ._serving import serve, server_options
 
@@ -28,6 +28,13 @@ def command(
     Prints the base URL, and tells on standard error each request that is not there, with what
     differs; it is answered with status 404. It runs until Ctrl-C.
     """
-    player = replay(cassette, speed=speed, repeat=repeat, host=host, port=port, on_miss=complain)
+    try:
+        player = replay(
+            cassette, speed=speed, repeat=repeat, host=host, port=port, on_miss=complain
+        )
+    except CassetteError:
+        raise
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     with player:
         serve(player.base_url, until_stdin_closes)

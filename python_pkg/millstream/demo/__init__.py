@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if not options.pace >= 0:
         parser.error("--pace must be 0 or more seconds")
+    if not 0 <= options.port <= 65535:
+        parser.error("--port must be 0 to 65535")
     if (options.provider or options.base_url) and not options.model:
         parser.error("--model is needed: which of the provider's models?")
     if options.web:

@@ -203,7 +203,7 @@ def read(path: str | os.PathLike[str]) -> list[Exchange]:
     head: dict[str, Any] | None = None
     pieces: list[Piece] = []
     number = 0
-    with open(path, encoding="utf-8", newline="\n") as file:
+    with open(path, "rb") as file:
         for number, text in enumerate(file, 1):
             try:
                 line = json.loads(text)
@@ -217,7 +217,7 @@ def read(path: str | os.PathLike[str]) -> list[Exchange]:
                     head = None
                 else:
                     pieces.append((float(line["at"]), _bytes(line)))
-            except (ValueError, TypeError, KeyError) as why:
+            except (ValueError, TypeError, KeyError, RecursionError) as why:
                 said = f"no {why}" if isinstance(why, KeyError) else str(why)
                 raise CassetteError(f"{path}, line {number}: {said}") from None
     if head is not None:
