@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ sys.argv[0] = "millstream"
 runpy.run_module("millstream", run_name="__main__")
 """
 COMMAND = [sys.executable, "-c", _PROGRAM]
+
+# What another program is put behind, so that the terminal is its own too.
+OWN_TERMINAL = [
+    sys.executable, "-c",
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    "os.execvp(sys.argv[1], sys.argv[1:])",
+]  # fmt: skip
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -50,18 +58,25 @@ def run(*arguments: str, **more: Any) -> tuple[int, str, str]:
 class Terminal:
     """`millstream ARGUMENTS` where all three streams are a terminal, of which it is the only user.
 
-    A context manager; the process is killed at its end, or when it hangs.
+    command: what is run in the place of `millstream`. A context manager; the process is killed at
+    its end, or when it hangs.
     """
 
-    def __init__(self, *arguments: str, **env: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        command: Sequence[str] = COMMAND,
+        size: tuple[int, int] = (24, 80),
+        **env: str,
+    ) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         self._process = subprocess.Popen(
-            [*COMMAND, *arguments], stdin=theirs, stdout=theirs,
+            [*command, *arguments], stdin=theirs, stdout=theirs,
             stderr=theirs, env=environment(**env), start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._guard = threading.Timer(GIVE_UP_S, self._process.kill)
         self._guard.start()
         self.said = ""
@@ -91,7 +106,11 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """What somebody types, control characters too."""
-        os.write(self._ours, text.encode())
+        self.type_bytes(text.encode())
+
+    def type_bytes(self, typed: bytes) -> None:
+        """The same of what is no UTF-8."""
+        os.write(self._ours, typed)
 
     def end(self) -> tuple[int, str]:
         """Wait for its end; the exit code, and what it had still said."""

@@ -233,7 +233,7 @@ def test_bench_against_the_mock() -> None:
 def test_bench_against_a_server(serve: Serve, where: str) -> None:
     server = serve("a b c", api_key=API_KEY)
     given = [*SMALL, "--base-url", server.url, "--model", "m"]
-    env = {"OPENAI_API_KEY": API_KEY}
+    env: Any = {"OPENAI_API_KEY": API_KEY}
     if where == "pipe":
         code, out, err = run(*given, env=environment(**env))
         assert (err, ESCAPE in out) == ("", False)
@@ -322,7 +322,7 @@ def test_doctor_finds_what_is_here(store: Path) -> None:
 
 @pytest.mark.parametrize("where", ["pipe", "terminal"])
 def test_doctor_says_the_same_in_lines(where: str, store: Path) -> None:
-    env = {"SSL_CERT_FILE": str(store), "OPENAI_API_KEY": "sk-s3cret"}
+    env: Any = {"SSL_CERT_FILE": str(store), "OPENAI_API_KEY": "sk-s3cret"}
     env |= {"https_proxy": "http://user:s3cret@proxy.example:3128"}
     if where == "pipe":
         code, out, err = run("doctor", env=environment(**env))

@@ -83,6 +83,15 @@ def commands() -> None:
 def run() -> int:
     """Run what sys.argv says; return the exit code."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # what streams hold
+    code = _exit_code()
+    try:
+        sys.stdout.flush()
+    except OSError:  # was told; Python writes what is left at its end: where that does no harm
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _exit_code() -> int:
     try:
         code = _run_command()
         sys.stdout.flush()
@@ -95,8 +104,6 @@ def run() -> int:
         note("")
         return INTERRUPTED
     except BrokenPipeError:
-        # Python writes out what is left at its end: let that go where it does no harm.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except (Error, ValueError, OSError) as error:
         complain(str(error))

@@ -7,6 +7,10 @@ from click.shell_completion import get_completion_class
 
 from ._commands import COMPLETION_VARIABLE, NAME, commands, put
 
+# How the script in `_millstream` knows that zsh's completion runs it. click's test says so while
+# zsh loads the file, at the first completion; the second one in a shell would find nothing.
+_IS_LOADED, _IS_CALLED = "$zsh_eval_context[-1] == loadautofunc", f"$funcstack[1] == _{NAME}"
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -20,4 +24,5 @@ def command(shell: str) -> None:
     """
     of_shell = get_completion_class(shell)
     assert of_shell is not None
-    put(of_shell(commands, {}, NAME, COMPLETION_VARIABLE).source() + "\n")
+    script = of_shell(commands, {}, NAME, COMPLETION_VARIABLE).source()
+    put(script.replace(_IS_LOADED, _IS_CALLED) + "\n")
