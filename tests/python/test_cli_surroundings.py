@@ -119,7 +119,9 @@ def test_what_is_typed_in_another_encoding_does_not_end_the_conversation(serve: 
     """readline leaves such bytes out; where there is none, they come."""
     server = serve("One.")
     no_readline = [*COMMAND[:2], "import sys; sys.modules['readline'] = None\n" + COMMAND[2]]
-    with Terminal(*options(server), "--plain", command=no_readline) as terminal:
+    with Terminal(
+        *options(server), "--plain", command=no_readline, PYTHONIOENCODING="utf-8:strict"
+    ) as terminal:
         terminal.until("> ")
         terminal.type_bytes(b"caf\xe9 x\n")
         terminal.until("One.")
