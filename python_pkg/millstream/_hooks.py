@@ -21,7 +21,15 @@ def checked(on_event: object) -> tuple[OnEvent, ...]:
     for hook in given:
         if not callable(hook):
             raise TypeError(f"on_event: must be callable, not {hook!r}")
+        if _is_async(hook):
+            raise TypeError("on_event: must not be async: it is called, and nobody would await it")
     return given
+
+
+def _is_async(hook: OnEvent) -> bool:
+    from inspect import iscoroutinefunction
+
+    return iscoroutinefunction(hook) or iscoroutinefunction(getattr(type(hook), "__call__", None))  # noqa: B004
 
 
 def of_stream(of_client: tuple[OnEvent, ...]) -> tuple[OnEvent, ...]:

@@ -31,7 +31,8 @@ def log(event: HookEvent) -> None:
 
 def hook_failed(hook: object) -> None:
     """What a hook raised, which is being handled, is told here and goes no further."""
-    logger.exception("an on_event hook raised: %r", hook)
+    name = getattr(hook, "__qualname__", type(hook).__qualname__)  # a repr may hold its arguments
+    logger.exception("an on_event hook raised: %s", name)
 
 
 def _text(event: HookEvent) -> str:

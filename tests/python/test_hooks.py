@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import gc
 import logging
 import threading
@@ -414,6 +415,20 @@ def test_what_a_hook_raises_is_logged_and_goes_no_further(
     assert "RuntimeError: of the hook, at first_chunk" in caplog.text
 
 
+def test_what_a_hook_was_made_with_is_not_logged(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(event: hooks.HookEvent, token: str) -> None:
+        raise RuntimeError("of the hook")
+
+    hook = functools.partial(fails, token="s3cret")
+    connect(serve("a"), on_event=hook).stream(model="m", messages=MESSAGES).result()
+    assert [record.getMessage() for record in caplog.records] == [
+        "an on_event hook raised: partial"
+    ] * 4
+    assert "s3cret" not in caplog.text
+
+
 def test_a_hook_that_stands_still_holds_up_its_own_stream_alone(
     serve: Serve, connect: Connect
 ) -> None:
@@ -503,6 +518,21 @@ def test_headers_that_cannot_be_are_refused(
 def test_what_is_no_hook_is_a_type_error(wrong: Any) -> None:
     with pytest.raises(TypeError, match="on_event"):
         millstream.Client(base_url="http://h", on_event=wrong)
+
+
+class AsyncHook:
+    async def __call__(self, event: hooks.HookEvent) -> None:
+        raise AssertionError
+
+    async def method(self, event: hooks.HookEvent) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("wrong", [AsyncHook(), AsyncHook().method, [print, AsyncHook().method]])
+def test_an_async_hook_which_nobody_would_await_is_a_type_error(wrong: Any) -> None:
+    for kind in (millstream.Client, millstream.AsyncClient):
+        with pytest.raises(TypeError, match="on_event: must not be async"):
+            kind(base_url="http://h", on_event=wrong)
 
 
 def test_without_hooks_a_stream_is_the_plain_class(serve: Serve, connect: Connect) -> None:

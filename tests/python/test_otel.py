@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 import threading
@@ -57,13 +60,20 @@ class Recorder:
         (span,) = self.spans
         return span
 
-    def points(self, name: str) -> list[Any]:
+    @property
+    def metrics(self) -> list[Any]:
         data = self._reader.get_metrics_data()
         return [
-            point
+            metric
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
             for metric in scope.metrics
+        ]
+
+    def points(self, name: str) -> list[Any]:
+        return [
+            point
+            for metric in self.metrics
             if metric.name == name
             for point in metric.data.data_points
         ]
@@ -317,6 +327,55 @@ def test_content_when_asked(
     assert [part["type"] for part in output["parts"]] == ["reasoning", "text", "tool_call"]
     assert output["parts"][1]["content"] == "the answer"
     assert json.loads(output["parts"][2]["arguments"]) == {"in": "Ulm"}
+
+
+# ---- the conventions' own package ----------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Typed:
+    rain: int
+
+
+def constants(package: str) -> set[str]:
+    """The names that the modules of a package of the conventions define."""
+    top = importlib.import_module(package)
+    modules = [
+        importlib.import_module(f"{package}.{each.name}")
+        for each in pkgutil.iter_modules(top.__path__)
+    ]
+    found = (value for module in modules for name, value in vars(module).items() if name.isupper())
+    return {value for value in found if isinstance(value, str)}
+
+
+def test_each_name_is_one_of_the_conventions(serve: Serve, connect: Connect, record: Any) -> None:
+    known = constants("opentelemetry.semconv._incubating.attributes")
+    known |= constants("opentelemetry.semconv.attributes")
+    recorder = record(capture_content=True)
+    script = [mock.Error(503, headers=AT_ONCE), mock.Answer('{"rain": 1}'), mock.Error(429)]
+    client = connect(serve(script), on_event=recorder.hook, max_retries=1)
+    client.stream(
+        model="m", messages=PROMPT, system="s", tools=TOOLS, max_tokens=1, temperature=1, top_p=1,
+        top_k=1, stop=["x"], seed=1, n=2, frequency_penalty=0, presence_penalty=0, into=Typed,
+    ).result()  # fmt: skip
+    with pytest.raises(millstream.RateLimited):
+        client.stream(model="m", messages=PROMPT).result()
+    said = {name for span in recorder.spans for name in attributes(span)}
+    said |= {n for span in recorder.spans for each in span.events for n in attributes(each)}
+    metrics = {metric.name: metric for metric in recorder.metrics}
+    said |= {n for each in metrics.values() for p in each.data.data_points for n in attributes(p)}
+    own = {name for name in said if name.startswith("millstream.")}
+    assert own == {"millstream.outcome", "millstream.retry.delay"}
+    assert said - own <= known
+    assert len(said - own) > 30  # all that there is, or nearly
+    assert metrics.keys() <= constants("opentelemetry.semconv._incubating.metrics")
+    assert len(metrics) == 4
+    from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as gen_ai
+
+    providers = {each.value for each in gen_ai.GenAiProviderNameValues}
+    assert {*millstream.otel._PROVIDERS.values()} - {"lmstudio", "openrouter"} <= providers
+    operations = {each.value for each in gen_ai.GenAiOperationNameValues}
+    assert {"chat", *millstream.otel._OPERATIONS.values()} - {"transcription"} <= operations
 
 
 # ---- the way to the server -----------------------------------------------------------------------
