@@ -107,8 +107,8 @@ def record(files: dict[str, bytes], name: str) -> bytes:
 def finish(wheel: Path, libcurl: Path, out: Path) -> Path:
     """Add what auditwheel does not, and pack everything in one order with one date."""
     with zipfile.ZipFile(wheel) as archive:
-        modes = {entry.filename: entry.external_attr for entry in archive.infolist()}
-        files = {name: archive.read(name) for name in modes if not name.endswith("/")}
+        entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
+        files = {name: archive.read(name) for name in entries}
     info = next(name for name in files if name.endswith(".dist-info/RECORD")).removesuffix("RECORD")
     sbom_name = f"{info}sboms/auditwheel.cdx.json"
     sbom = json.loads(files[sbom_name])
@@ -131,7 +131,9 @@ def finish(wheel: Path, libcurl: Path, out: Path) -> Path:
         for name, data in ordered.items():
             entry = zipfile.ZipInfo(name, DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = modes.get(name, 0o100644 << 16)
+            # Not as it lies here, which is a matter of who has made the folder.
+            runs = name in entries and entries[name].external_attr >> 16 & 0o100
+            entry.external_attr = (0o100755 if runs else 0o100644) << 16
             archive.writestr(entry, data)
     return target
 

@@ -57,7 +57,7 @@ MILL_API void mill_set_allocator(const mill_allocator *allocator);
 /* Blocks that the library, libcurl's apart, holds at this moment for all its engines. Thread: any. */
 MILL_API long mill_memory_blocks(void);
 
-MILL_API const char *mill_version(void);         /* "0.1.0" */
+MILL_API const char *mill_version(void);         /* "MAJOR.MINOR.PATCH" */
 MILL_API const char *mill_curl_version(void);    /* libcurl's own description, with its TLS */
 MILL_API const char *mill_error_name(int code);  /* "MILL_E_TIMEOUT" */
 MILL_API const char *mill_error_text(int code);  /* "a time limit was reached" */

@@ -6,8 +6,10 @@ Debian mirror, and pip installs the wheel there without an index. The server is 
 
 from __future__ import annotations
 
+import email
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -18,10 +20,12 @@ from pathlib import Path
 
 import pytest
 
+import millstream
 from components import Authority
 from millstream import mock
 
-DIST = Path(__file__).resolve().parents[2] / "dist"
+ROOT = Path(__file__).resolve().parents[2]
+DIST = ROOT / "dist"
 SYSTEMS = {"bookworm": "cp311-cp311", "trixie": "cp313-cp313"}
 SCRIPT = """
 import sys
@@ -100,24 +104,111 @@ def test_a_wheel_streams_over_tls_where_there_is_no_libcurl(
     assert all("/millstream.libs/" in library for library in libraries)
 
 
-@pytest.mark.parametrize("wheel", sorted(DIST.glob("*.whl")), ids=lambda wheel: wheel.name)
+each_wheel = pytest.mark.parametrize(
+    "wheel", sorted(DIST.glob("*.whl")), ids=lambda wheel: wheel.name
+)
+
+
+def sbom_of(archive: zipfile.ZipFile) -> str:
+    name = next(name for name in archive.namelist() if name.endswith(".cdx.json"))
+    return archive.read(name).decode()
+
+
+@each_wheel
 def test_licences_and_sbom_name_all_that_is_inside(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         inside = {
             Path(name).name.split("-")[0] for name in names if name.startswith("millstream.libs/")
         }
-        sbom = json.loads(archive.read(next(name for name in names if name.endswith(".cdx.json"))))
-        licences = {Path(name).name for name in names if "/licenses/bundled/" in name}
+        sbom = json.loads(sbom_of(archive))
+        texts = {
+            Path(name).name: archive.read(name).decode()
+            for name in names
+            if "/licenses/bundled/" in name
+        }
+        licences = {*texts}
+        metadata = email.message_from_bytes(archive.read(name_in(archive, "/METADATA")))
     assert inside == {"libcrypto", "libcurl", "libnghttp2", "libssl", "libyajl"}
     components = {part["name"] for part in sbom["components"]} - {"millstream"}
     assert components == licences
     assert components == {"curl", "libnghttp2-14", "libssl3", "libyajl2"}
+    assert all("copyright" in text.lower() for text in texts.values())
+    assert "Apache License" in texts["libssl3"], "what Debian's text only refers to is inside too"
+    told = {*metadata.get_all("License-File", ())}
+    assert told == {"LICENSE", *(f"bundled/{name}" for name in licences)}
+    extras = {*metadata.get_all("Provides-Extra", ())}
+    assert extras == {"cli", "otel", "web"}
+    needed = metadata.get_all("Requires-Dist", ())
+    assert all("extra ==" in line for line in needed), "nothing is needed beside it"
+
+
+def name_in(archive: zipfile.ZipFile, end: str) -> str:
+    return next(name for name in archive.namelist() if name.endswith(end))
+
+
+@each_wheel
+def test_the_sbom_is_of_the_standards_form(wheel: Path) -> None:
+    pytest.importorskip("cyclonedx", reason="skipped: cyclonedx-python-lib is not installed")
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    with zipfile.ZipFile(wheel) as archive:
+        text = sbom_of(archive)
+    bom = json.loads(text)
+    assert bom["bomFormat"] == "CycloneDX"
+    version = SchemaVersion.from_version(bom["specVersion"])
+    assert JsonStrictValidator(version).validate_str(text) is None
+    references = {part["bom-ref"] for part in bom["components"]}
+    named = {
+        ref for each in bom["dependencies"] for ref in (each["ref"], *each.get("dependsOn", ()))
+    }
+    assert named == references
+
+
+@each_wheel
+def test_the_version_is_that_of_meson_build(wheel: Path) -> None:
+    found = re.search(r"^ +version: '([\d.]+)',$", (ROOT / "meson.build").read_text(), re.MULTILINE)
+    assert found is not None
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = email.message_from_bytes(archive.read(name_in(archive, "/METADATA")))
+        (part,) = (p for p in json.loads(sbom_of(archive))["components"] if "pypi" in p["purl"])
+    sdist = next(DIST.glob("*.tar.gz"))
+    assert metadata["Version"] == part["version"] == found[1] == millstream.__version__
+    assert wheel.name.split("-")[1] == found[1]
+    assert sdist.name == f"millstream-{found[1]}.tar.gz"
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """The sdist's tree, with other modes than those of this one."""
+    with tarfile.open(next(DIST.glob("*.tar.gz"))) as archive:
+        archive.extractall(tmp_path / "sdist", filter="data")
+    (tree,) = (tmp_path / "sdist").iterdir()
+    for path in tree.rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)
+    return tree
+
+
+def test_the_sdist_gives_the_same_wheel_in_another_place(unpacked: Path, tmp_path: Path) -> None:
+    libcurl, python = os.environ.get("WHEEL_LIBCURL"), ROOT / ".cache/venv-wheel-own/bin/python"
+    if libcurl is None:
+        pytest.skip("skipped: WHEEL_LIBCURL names no libcurl; ./dev wheel try sets it")
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    made = subprocess.run(
+        [python, "packaging/wheel.py", libcurl, tmp_path / "again"], cwd=unpacked, check=True,
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path},
+    ).stdout.split()[-1]  # fmt: skip
+    assert (tmp_path / "again" / made).read_bytes() == (DIST / made).read_bytes()
+
+
+def test_the_sdist_builds_and_its_tests_pass(unpacked: Path, tmp_path: Path) -> None:
+    for command in (("setup", tmp_path / "build", unpacked), ("test", "-C", tmp_path / "build")):
+        subprocess.run(["meson", *command], check=True, stdout=subprocess.PIPE)
 
 
 def test_the_sdist_holds_the_tree_and_nothing_else() -> None:
     with tarfile.open(next(DIST.glob("*.tar.gz"))) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    root = DIST.parent
-    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=root, text=True)
-    assert names - {"", "PKG-INFO"} >= set(listed.split("\0")) - {""}
+        names = {each.name.partition("/")[2] for each in archive.getmembers() if not each.isdir()}
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
+    assert names - {"PKG-INFO"} == set(listed.split("\0")) - {""}
