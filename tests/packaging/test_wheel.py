@@ -6,6 +6,7 @@ Debian mirror, and pip installs the wheel there without an index. The server is 
 
 from __future__ import annotations
 
+import contextlib
 import email
 import json
 import os
@@ -13,6 +14,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -27,6 +29,12 @@ from millstream import mock
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
 SYSTEMS = {"bookworm": "cp311-cp311", "trixie": "cp313-cp313"}
+OWN = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+INTERPRETERS = {
+    "own": f"{OWN}-{OWN}",
+    "newer": "cp313-cp313",
+    "free-threaded": "cp313-cp313t",
+}
 SCRIPT = """
 import sys
 before = set(sys.modules)
@@ -38,12 +46,12 @@ url, ca = sys.argv[1:]
 with millstream.Client(base_url=url, api_key="test", verify=ca) as client:
     stream = client.stream(model="mock", messages=[{"role": "user", "content": "Hi"}])
     print(stream.result().text)
-    print(stream.response.http_version)
 try:
     with millstream.Client(base_url=url, api_key="test", max_retries=0) as client:
         client.stream(model="mock", messages=[]).result()
 except millstream.ConnectError as error:
     print(error.code)
+print(getattr(sys, "_is_gil_enabled", lambda: True)())
 libraries = {line.split()[-1] for line in open("/proc/self/maps") if ".so" in line}
 print(*sorted(name for name in libraries if "curl" in name or "yajl" in name or "ssl" in name))
 """
@@ -79,11 +87,7 @@ def test_a_wheel_streams_over_tls_where_there_is_no_libcurl(
     system: tuple[Path, Path], tmp_path: Path
 ) -> None:
     root, wheel = system
-    authority = Authority(tmp_path)
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    served.load_cert_chain(authority.issue("server").both)
     shutil.copy(wheel, root)
-    shutil.copy(authority.ca, root / "ca.pem")
 
     def inside(*command: str) -> str:
         words = ["chroot", str(root), *command]
@@ -95,13 +99,46 @@ def test_a_wheel_streams_over_tls_where_there_is_no_libcurl(
     assert "libcurl" not in inside("ldconfig", "-p")
     inside("python3", "-m", "venv", "/venv")
     inside("/venv/bin/pip", "install", "--no-index", f"/{wheel.name}")
-    with mock.Server("Out of a wheel.", ssl_context=served) as url:
-        lines = inside("/venv/bin/python", "-c", SCRIPT, url, "/ca.pem").splitlines()
-    assert lines[:1] == ["Out of a wheel."]
-    assert lines[2] == "tls", "no other CA than the one that was given makes it trusted"
-    libraries = lines[3].split()
-    assert len(libraries) == 3
-    assert all("/millstream.libs/" in library for library in libraries)
+    with served(tmp_path) as (url, ca):
+        shutil.copy(ca, root / "ca.pem")
+        check_answer(inside("/venv/bin/python", "-c", SCRIPT, url, "/ca.pem"))
+
+
+@pytest.mark.parametrize("name", INTERPRETERS)
+def test_a_wheel_is_used_where_there_is_a_libcurl_too(tmp_path: Path, name: str) -> None:
+    """And without a GIL, where that is what the wheel is for."""
+    wheel, python = wheel_for(INTERPRETERS[name]), ROOT / f".cache/venv-wheel-{name}/bin/python"
+    subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
+    own = tmp_path / "venv" / "bin" / "python"
+    pip = (own, "-m", "pip", "install", "--no-index", "--disable-pip-version-check", wheel)
+    subprocess.run(pip, check=True, stdout=subprocess.PIPE)
+    environment = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
+    with served(tmp_path) as (url, ca):
+        said = subprocess.run(
+            [own, "-W", "error", "-c", SCRIPT, url, ca], check=True, stdout=subprocess.PIPE,
+            text=True, cwd=tmp_path, env=environment,
+        ).stdout  # fmt: skip
+    check_answer(said, gil=not wheel.name.split("-")[3].endswith("t"))
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The URL of a server with a certificate, and the CA that signed it."""
+    authority = Authority(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue("server").both)
+    with mock.Server("Out of a wheel.", ssl_context=context) as url:
+        yield url, authority.ca
+
+
+def check_answer(said: str, gil: bool = True) -> None:
+    """What SCRIPT has to print."""
+    answer, trust, has_gil, libraries = said.splitlines()
+    assert answer == "Out of a wheel."
+    assert trust == "tls", "no other CA than the one that was given makes it trusted"
+    assert has_gil == str(gil)
+    assert len(libraries.split()) == 3
+    assert all("/millstream.libs/" in library for library in libraries.split())
 
 
 each_wheel = pytest.mark.parametrize(
@@ -182,9 +219,10 @@ def test_the_version_is_that_of_meson_build(wheel: Path) -> None:
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
     """The sdist's tree, with other modes than those of this one."""
-    with tarfile.open(next(DIST.glob("*.tar.gz"))) as archive:
-        archive.extractall(tmp_path / "sdist", filter="data")
-    (tree,) = (tmp_path / "sdist").iterdir()
+    folder = tmp_path / "sdist"
+    folder.mkdir()
+    subprocess.run(["tar", "-xf", next(DIST.glob("*.tar.gz")), "-C", folder], check=True)
+    (tree,) = folder.iterdir()
     for path in tree.rglob("*"):
         path.chmod(path.stat().st_mode & 0o700)
     return tree
