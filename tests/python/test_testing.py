@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import hashlib
 import http.client
 import json
+import re
 import shutil
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 
@@ -24,8 +26,9 @@ import millstream.params
 from answers import DONE, GIVE_UP_S, LAST_CHUNK, MESSAGES, chat, eventually, head, http_chunks
 from conftest import Connect, Serve, timeout
 from millstream import mock, testing
-from millstream.testing import _record
+from millstream.testing import _cassette, _record
 from millstream.testing._replay import _parts
+from millstream.testing._secrets import Secrets
 from test_mock_formats import SAID, WIRES, Wire, ask, of_each_format
 
 KEY = "sk-live-5d1f0a7c93b24e"
@@ -235,6 +238,45 @@ def test_no_secret_of_any_place_is_written(
     assert exchange.request_headers["authorization"] == "Bearer ***"
     assert exchange.request_headers["x-word"] == "kept"
     assert exchange.headers["x-ratelimit-remaining-tokens"] == "1000"
+
+
+def request_of(
+    body: bytes = b"", headers: Mapping[str, str] | None = None, query: str = ""
+) -> mock.Request:
+    return mock.Request("POST", "/v1/a", query, headers or {}, body, b"", 0, 0.0, True)
+
+
+AWKWARD = 'ab/cd\\+ef=gh"ij&kl é \U0001f511 m=='
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda key: key,
+        lambda key: json.dumps(key),
+        lambda key: json.dumps(key).replace("/", r"\/").replace("=", r"\u003d"),
+        lambda key: json.dumps(json.dumps({"said": key})),
+        lambda key: json.dumps(json.dumps(key).replace("/", r"\/").replace("&", r"\u0026")),
+        lambda key: quote(key, safe=""),
+        lambda key: quote_plus(key).lower(),
+        lambda key: quote(key, safe="/="),
+    ],
+)
+def test_a_secret_is_found_however_it_is_written(write: Any) -> None:
+    secrets = Secrets(request_of(query=f"key={quote_plus(AWKWARD)}"))
+    told = f"you said {write(AWKWARD)}, did you?"
+    found = secrets.starred(told.encode()).decode()
+    assert len(found.encode()) == len(told.encode())
+    assert re.fullmatch(r'you said [*\\"{}: said]+, did you\?', found)
+    assert "ab" not in found
+    assert "kl" not in found
+
+
+def test_what_is_packed_is_kept_as_its_hash() -> None:
+    packed = gzip.compress(json.dumps({"text": KEY}).encode())
+    request = request_of(packed, {"authorization": f"Bearer {KEY}", "content-encoding": "gzip"})
+    kept = _cassette.asked(request, Secrets(request))["body"]
+    assert kept == {"sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
 
 
 def test_a_key_over_two_pieces_is_found(

@@ -9,13 +9,12 @@ it had bytes, so that every length in it stays true.
 from __future__ import annotations
 
 import base64
-import json
 import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .._types import masked
 from ..mock import Request
@@ -59,9 +58,8 @@ class Secrets:
 
     def __init__(self, request: Request, url: str = "") -> None:
         found = [*_in_headers(request.headers), *_in_query(request.query), *_in_url(url)]
-        forms = {form for value in found for form in _forms_of(value)}
-        longest_first = sorted(map(re.escape, forms), key=len, reverse=True)
-        self._known = re.compile(b"|".join(longest_first)) if forms else None
+        values = sorted({each for each in found if len(each) >= _SHORTEST}, key=len, reverse=True)
+        self._known = re.compile(b"|".join(map(_written, values))) if values else None
 
     def masked(self, text: str) -> str:
         """A text of the request."""
@@ -191,9 +189,19 @@ def _in_url(url: str) -> Iterator[str]:
         yield unquote(password)
 
 
-def _forms_of(value: str) -> Iterator[bytes]:
-    """How a value may be written elsewhere: as it is, in JSON, in a URL."""
-    if len(value) < _SHORTEST:
-        return
-    for form in (value, json.dumps(value)[1:-1], quote(value, safe=""), quote_plus(value)):
-        yield form.encode("utf-8", "surrogatepass")
+def _written(value: str) -> bytes:
+    """The pattern of a value however it is written elsewhere: as it is, in JSON, in JSON inside of
+    a string, in a URL. Which marks are escaped is a matter of who writes it."""
+    return b"".join(map(_character, value))
+
+
+def _character(one: str) -> bytes:
+    plain = one.encode("utf-8", "surrogatepass")
+    if one.isascii() and one.isalnum():
+        return plain
+    if one == "\\":  # as often as two strings around it need, and not more: it could be anywhere
+        return rb"(?:\\{1,4}|%5[cC])"
+    units = struct.iter_unpack(">H", one.encode("utf-16-be", "surrogatepass"))
+    in_json = b"".join(rb"\\+u%04x" % unit for unit in units)
+    in_url = b"".join(b"%%%02x" % byte for byte in plain) + (rb"|\+" if one == " " else b"")
+    return rb"(?:\\*%s|(?i:%s|%s))" % (re.escape(plain), in_json, in_url)
