@@ -55,6 +55,16 @@ def run(*arguments: str, **more: Any) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
+def until_asleep(pid: int) -> None:
+    """Wait until the main thread of a process sleeps.
+
+    Python looks for signals before it waits for a key or a file, and once woken: a Ctrl-C in
+    between, which no hand is quick enough for, is told with the next key.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    assert eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
+
+
 class Terminal:
     """`millstream ARGUMENTS` where all three streams are a terminal, of which it is the only user.
 
@@ -96,13 +106,8 @@ class Terminal:
         self.said = self.said.partition(text)[2]
 
     def until_it_reads(self) -> None:
-        """Wait until its main thread sleeps, as at a prompt.
-
-        Python's readline looks for signals before it waits for a key, and once woken: a Ctrl-C in
-        between, which no hand is quick enough for, is told with the next key.
-        """
-        stat = Path(f"/proc/{self._process.pid}/stat")
-        assert eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
+        """Wait until its main thread sleeps, as at a prompt."""
+        until_asleep(self._process.pid)
 
     def type(self, text: str) -> None:
         """What somebody types, control characters too."""
@@ -111,6 +116,10 @@ class Terminal:
     def type_bytes(self, typed: bytes) -> None:
         """The same of what is no UTF-8."""
         os.write(self._ours, typed)
+
+    def send_signal(self, number: int) -> None:
+        """As another process would."""
+        self._process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
         """Wait for its end; the exit code, and what it had still said."""

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from answers import GIVE_UP_S
-from command_line import COMMAND, OWN_TERMINAL, Terminal, environment, run
-from conftest import Connect, Serve, Start
+from command_line import COMMAND, OWN_TERMINAL, Terminal, environment, run, until_asleep
+from conftest import API_KEY, Connect, Serve, Start
 from listener import feed
 from millstream import mock, testing
 from test_cli_chat import STYLE, bodies, options
@@ -208,6 +208,7 @@ def test_ctrl_c_ends_doctor(start: Start, tmp_path: Path, where: str) -> None:
         with Terminal("doctor", SSL_CERT_FILE=str(fifo)) as terminal:
             terminal.until("yajl")
             terminal.until("\n")
+            terminal.until_it_reads()
             terminal.type("\x03")
             code, err = terminal.end()
     else:
@@ -215,6 +216,7 @@ def test_ctrl_c_ends_doctor(start: Start, tmp_path: Path, where: str) -> None:
         assert process.stdout is not None
         while b" yajl " not in process.stdout.readline():
             pass
+        until_asleep(process.pid)
         process.send_signal(signal.SIGINT)
         out, said = process.communicate(timeout=GIVE_UP_S)
         code, err = process.returncode, said.decode()
@@ -232,6 +234,38 @@ def test_ctrl_c_ends_the_demo_in_a_pipe(start: Start) -> None:
     _, err = process.communicate(timeout=GIVE_UP_S)
     assert process.returncode == 130
     assert b"Traceback" not in err
+
+
+def test_a_termination_leaves_the_terminal_as_it_was(serve: Serve) -> None:
+    server = serve(mock.Answer(["first", mock.Gate()]))
+    with Terminal(*options(server), "Hi") as terminal:
+        terminal.until("first")
+        terminal.send_signal(signal.SIGTERM)
+        code, said = terminal.end()
+    assert code == 143
+    assert "\x1b[?25h" in said  # the cursor is there again
+    assert "Traceback" not in said
+    assert server.wait_disconnected()
+
+
+# ---- a bad key -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["pipe", "terminal"])
+def test_a_bad_key_of_the_bench_is_4(serve: Serve, where: str) -> None:
+    server = serve(WORDS, api_key=API_KEY)
+    arguments = ["bench", "-n", "1", "-r", "1", "-m", "m", "--base-url", server.url]
+    wrong: Any = {"OPENAI_API_KEY": f"wrong-{API_KEY}"}
+    if where == "pipe":
+        code, out, err = run(*arguments, env=environment(**wrong))
+        assert out == ""
+    else:
+        with Terminal(*arguments, **wrong) as terminal:
+            code, err = terminal.end()
+    assert code == 4
+    assert "401" in err
+    assert API_KEY not in err
+    assert "Traceback" not in err
 
 
 # ---- no network ----------------------------------------------------------------------------------

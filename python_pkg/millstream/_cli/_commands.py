@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from importlib import import_module
 from typing import TextIO
@@ -24,6 +25,7 @@ NAME, COMPLETION_VARIABLE = "millstream", "_MILLSTREAM_COMPLETE"
 ERROR, NO_CONNECTION, NOT_LET_IN, RATE_LIMITED, TIMED_OUT = 1, 3, 4, 5, 6
 INTERRUPTED = 128 + 2  # as a shell shows a program that SIGINT ended
 PIPE_CLOSED = 128 + 13  # the same of SIGPIPE
+TERMINATED = 128 + 15
 
 _EXIT_CODES = """\
 \b
@@ -36,7 +38,8 @@ Exit codes:
     5  too many requests (429)
     6  a time limit ran out
   130  Ctrl-C
-  141  nobody reads the output any more"""
+  141  nobody reads the output any more
+  143  SIGTERM; of the servers 0"""
 
 _COMMANDS = {
     "chat": "ask a model, once or in a conversation",
@@ -83,6 +86,7 @@ def commands() -> None:
 def run() -> int:
     """Run what sys.argv says; return the exit code."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # what streams hold
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # the cursor comes back
     code = _exit_code()
     try:
         sys.stdout.flush()

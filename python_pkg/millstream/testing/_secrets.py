@@ -202,6 +202,6 @@ def _character(one: str) -> bytes:
     if one == "\\":  # as often as two strings around it need, and not more: it could be anywhere
         return rb"(?:\\{1,4}|%5[cC])"
     units = struct.iter_unpack(">H", one.encode("utf-16-be", "surrogatepass"))
-    in_json = b"".join(rb"\\+u%04x" % unit for unit in units)
+    in_json = b"".join(rb"\\+u%04x" % unit for (unit,) in units)
     in_url = b"".join(b"%%%02x" % byte for byte in plain) + (rb"|\+" if one == " " else b"")
     return rb"(?:\\*%s|(?i:%s|%s))" % (re.escape(plain), in_json, in_url)
