@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from importlib import import_module
 from typing import TextIO
@@ -86,7 +85,6 @@ def commands() -> None:
 def run() -> int:
     """Run what sys.argv says; return the exit code."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # what streams hold
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # the cursor comes back
     code = _exit_code()
     try:
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import click
 
 from .. import Chunk, Client, Error, Stream
 from .._providers import PROVIDERS
-from ._commands import code_of, complain, note, put
+from ._commands import TERMINATED, code_of, complain, note, put
 from ._show import Show, show_for
 from .events import AsText
 
@@ -295,6 +296,7 @@ def command(
     On a terminal, none begins a conversation. The answer goes to standard output, a line about it
     to standard error.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # a hidden cursor comes back
     text = _prompt_of(prompt)
     try:
         client = Client(
