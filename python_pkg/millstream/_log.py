@@ -26,13 +26,18 @@ def log(event: HookEvent) -> None:
         level = logging.WARNING
     if logger.isEnabledFor(level):
         known = {"millstream_call": event.call.id, "request_id": _request_id(event)}
-        logger.log(level, "#%d %s", event.call.id, _text(event), extra=known)
+        logger.log(level, "#%d %s", event.call.id, _one_line(_text(event)), extra=known)
 
 
 def hook_failed(hook: object) -> None:
     """What a hook raised, which is being handled, is told here and goes no further."""
     name = getattr(hook, "__qualname__", type(hook).__qualname__)  # a repr may hold its arguments
     logger.exception("an on_event hook raised: %s", name)
+
+
+def _one_line(text: str) -> str:
+    """A server's code or request id makes no line of its own, and commands no terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _text(event: HookEvent) -> str:

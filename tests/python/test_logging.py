@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -97,6 +98,20 @@ def test_no_line_holds_a_secret_a_prompt_or_an_answer(
     assert "'X-Api-Key': '***'" in told
     for word in (SECRET, "prompt", "answer,"):
         assert word not in told
+
+
+def test_a_server_writes_no_line_of_its_own(
+    serve: Serve, connect: Connect, log: pytest.LogCaptureFixture
+) -> None:
+    code = "a\nWARNING: all is well\x1b[2J\u2028\x9b"
+    error = {"error": {"message": "m", "code": code}}
+    body = json.dumps(error).encode()
+    answer = mock.Replay(body, status=400, headers={"Content-Type": "application/json"})
+    ask(connect(serve(answer), max_retries=0))
+    level, line = lines(log)[-1]
+    assert level == "WARNING"
+    assert line.endswith(r"BadRequest 400 a WARNING: all is well [2J\u2028\x9b")
+    assert all(text.isprintable() for _, text in lines(log))
 
 
 def test_it_is_off_while_only_the_root_has_a_level(
