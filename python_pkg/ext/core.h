@@ -30,6 +30,7 @@ enum partial_change { PARTIAL_SET, PARTIAL_REPLACE, PARTIAL_GROW, PARTIAL_END, P
 
 typedef struct {
   PyTypeObject *chunk_type, *event_type, *base_stream_type, *stream_type, *stats_type, *waiter_type;
+  PyTypeObject *take_type;
   PyTypeObject *comment_type, *base_event_stream_type, *event_stream_type;
   PyTypeObject *tool_call_type, *usage_type, *choice_type, *message_type, *timing_type;
   PyTypeObject *partial_type, *change_type, *repair_type;
@@ -40,6 +41,8 @@ typedef struct {
   PyObject *empty;         /* "" */
   PyObject *gevent_monkey; /* "gevent.monkey" */
   PyObject *make_error;    /* set by the package: builds an exception from its facts */
+  PyObject *current_waiter, *running_loop; /* set by _hub.py */
+  PyObject *done_name, *set_result_name, *trio_name;
 } core_state;
 
 extern struct PyModuleDef core_module;
@@ -83,8 +86,11 @@ typedef struct {
   PyObject *event;    /* the Event that several chunks share, by its number; may be NULL */
   uint64_t event_number;
   PyThread_type_lock wait_lock; /* one thread waits on the stream at a time */
-  const void *loop;             /* the Waiter that reports it, of the loop where a task waits */
   atomic_bool closed;           /* an end by close() raises nothing */
+  const void *loop;             /* the Waiter that reports it, of the loop where a task waits */
+  bool armed_in_loop;           /* with that */
+  struct take *takes;           /* those that wait in that loop; borrowed */
+  PyObject *last_waiter;        /* of the loop where the last take waited; may be NULL */
 } StreamObject;
 
 extern PyType_Spec base_stream_spec, stream_spec;
@@ -130,6 +136,33 @@ int wait_for_lock(PyThread_type_lock lock);
 /* ---- waiter.c: many streams behind one descriptor, for event loops --------------------------- */
 
 extern PyType_Spec waiter_spec;
+/* Whether it is a Waiter; false with an exception. */
+bool waiter_check(core_state *state, PyObject *object);
+/* What a take is to await, which wake() sets. */
+PyObject *waiter_new_event(PyObject *waiter);
+bool waiter_is_of(PyObject *waiter, PyObject *loop);
+/*
+ * Report the stream to who waits for it, once, when it has something: 0 where it has already, -1
+ * where another Waiter reports it. In the stream's critical section.
+ */
+int waiter_arm(PyObject *waiter, StreamObject *stream, bool head);
+/* The exception for that -1. */
+void waiter_raise_foreign(void);
+/* Not any more. In the stream's critical section. */
+void waiter_disarm(PyObject *waiter, StreamObject *stream);
+
+/* ---- take.c: what event loops await ---------------------------------------------------------- */
+
+/* Takes what is there: an object, NotImplemented where there is nothing yet, or NULL. */
+typedef PyObject *(*take_poll)(PyObject *stream, PyObject *unused);
+enum take_kind { TAKE_ITEM /* None ends an async iterator */, TAKE_VALUE, TAKE_HEAD };
+
+extern PyType_Spec take_spec;
+PyObject *take_new(StreamObject *stream, take_poll poll, enum take_kind kind);
+/* One that gives None: it only waits, until there is something or `event` is set. */
+PyObject *take_new_wait(StreamObject *stream, PyObject *event);
+/* Set the events of the takes that wait for the stream with this waiter. */
+void take_wake(StreamObject *stream, const PyObject *waiter);
 
 /* ---- chunk.c, event.c, records.c, error.c ----------------------------------------------------- */
 

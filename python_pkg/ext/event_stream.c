@@ -190,9 +190,13 @@ static PyObject *event_stream_iternext(PyObject *op) {
   return object;
 }
 
-static PyObject *event_stream_poll_item(PyObject *op, PyObject *unused) {
+static PyObject *poll_item(PyObject *op, PyObject *unused) {
   PyObject *object = take_item((EventStreamObject *)op);
   return object || PyErr_Occurred() ? object : Py_NewRef(Py_None);
+}
+
+static PyObject *event_stream_take_item(PyObject *self, PyObject *unused) {
+  return take_new((StreamObject *)self, poll_item, TAKE_ITEM);
 }
 
 /* ---- facts ------------------------------------------------------------------------------------ */
@@ -239,7 +243,7 @@ static PyMethodDef base_methods[] = {
     {"restart", event_stream_restart, METH_NOARGS,
      "restart($self, /)\n--\n\n"
      "Drop the connection and reconnect at once, without an error; from any thread."},
-    {"_poll_item", event_stream_poll_item, METH_NOARGS, NULL},
+    {"_take_item", event_stream_take_item, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

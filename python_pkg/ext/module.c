@@ -47,6 +47,16 @@ static PyObject *set_error_factory(PyObject *module, PyObject *factory) {
   Py_RETURN_NONE;
 }
 
+static PyObject *set_event_loops(PyObject *module, PyObject *args) {
+  core_state *state = PyModule_GetState(module);
+  PyObject *running_loop, *current_waiter;
+  if (!PyArg_ParseTuple(args, "OO:set_event_loops", &running_loop, &current_waiter))
+    return NULL;
+  Py_XSETREF(state->running_loop, Py_NewRef(running_loop));
+  Py_XSETREF(state->current_waiter, Py_NewRef(current_waiter));
+  Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"metrics", metrics, METH_NOARGS,
      "metrics($module, /)\n--\n\nThe counters of the process as a dict."},
@@ -57,6 +67,9 @@ static PyMethodDef functions[] = {
     {"set_error_factory", set_error_factory, METH_O,
      "set_error_factory($module, factory, /)\n--\n\nThe function that builds an exception from its "
      "facts."},
+    {"set_event_loops", set_event_loops, METH_VARARGS,
+     "set_event_loops($module, running_loop, current_waiter, /)\n--\n\nThe functions that tell "
+     "asyncio's running loop, or None, and the Waiter of the loop that runs."},
     {"wait", stream_wait_any, METH_VARARGS,
      "wait($module, streams, timeout, /)\n--\n\n"
      "Those of a tuple of different streams that are ready, when one is or `timeout` is over."},
@@ -96,7 +109,11 @@ static int execute(PyObject *module) {
   core_state *state = PyModule_GetState(module);
   state->empty = PyUnicode_InternFromString("");
   state->gevent_monkey = PyUnicode_InternFromString("gevent.monkey");
-  if (!state->empty || !state->gevent_monkey ||
+  state->done_name = PyUnicode_InternFromString("done");
+  state->set_result_name = PyUnicode_InternFromString("set_result");
+  state->trio_name = PyUnicode_InternFromString("trio");
+  if (!state->empty || !state->gevent_monkey || !state->done_name || !state->set_result_name ||
+      !state->trio_name ||
       make_words(state->chunk_types, CHUNK_TYPES, sizeof CHUNK_TYPES / sizeof *CHUNK_TYPES) ||
       make_words(state->finish_reasons, FINISH_REASONS,
                  sizeof FINISH_REASONS / sizeof *FINISH_REASONS) ||
@@ -110,7 +127,8 @@ static int execute(PyObject *module) {
       add_type(module, &event_stream_spec, state->base_event_stream_type,
                &state->event_stream_type) ||
       add_type(module, &stats_spec, NULL, &state->stats_type) ||
-      add_type(module, &waiter_spec, NULL, &state->waiter_type) || records_init(module, state) ||
+      add_type(module, &waiter_spec, NULL, &state->waiter_type) ||
+      add_type(module, &take_spec, NULL, &state->take_type) || records_init(module, state) ||
       add_type(module, &partial_spec, NULL, &state->partial_type) || partial_init(module, state) ||
       PyModule_AddStringConstant(module, "version", mill_version()) ||
       PyModule_AddStringConstant(module, "curl_version", mill_curl_version()))
@@ -129,6 +147,7 @@ static int execute(PyObject *module) {
     DO((state)->base_event_stream_type);                                                           \
     DO((state)->event_stream_type);                                                                \
     DO((state)->waiter_type);                                                                      \
+    DO((state)->take_type);                                                                        \
     DO((state)->stats_type);                                                                       \
     DO((state)->partial_type);                                                                     \
     DO((state)->change_type);                                                                      \
@@ -141,6 +160,11 @@ static int execute(PyObject *module) {
     DO((state)->empty);                                                                            \
     DO((state)->gevent_monkey);                                                                    \
     DO((state)->make_error);                                                                       \
+    DO((state)->current_waiter);                                                                   \
+    DO((state)->running_loop);                                                                     \
+    DO((state)->done_name);                                                                        \
+    DO((state)->set_result_name);                                                                  \
+    DO((state)->trio_name);                                                                        \
     for (int i_ = 0; i_ <= MILL_CHUNK_OTHER; i_++)                                                 \
       DO((state)->chunk_types[i_]);                                                                \
     for (int i_ = 0; i_ <= MILL_FINISH_OTHER; i_++)                                                \

@@ -119,6 +119,7 @@ void stream_dealloc(PyObject *op) {
     PyThread_free_lock(self->wait_lock);
   Py_XDECREF(self->event);
   Py_XDECREF(self->stats);
+  Py_XDECREF(self->last_waiter);
   type->tp_free(op);
   Py_DECREF(type);
 }
@@ -403,6 +404,32 @@ PyObject *stream_head(PyObject *op, PyObject *unused) {
   return tuple;
 }
 
+/* ---- the same, awaited in an event loop ------------------------------------------------------- */
+
+static PyObject *stream_take_chunk(PyObject *self, PyObject *unused) {
+  return take_new((StreamObject *)self, stream_poll, TAKE_ITEM);
+}
+
+static PyObject *stream_take_event(PyObject *self, PyObject *unused) {
+  return take_new((StreamObject *)self, stream_poll_event, TAKE_VALUE);
+}
+
+static PyObject *stream_take_batch(PyObject *self, PyObject *unused) {
+  return take_new((StreamObject *)self, stream_poll_batch, TAKE_VALUE);
+}
+
+static PyObject *stream_take_end(PyObject *self, PyObject *unused) {
+  return take_new((StreamObject *)self, stream_poll_drain, TAKE_VALUE);
+}
+
+static PyObject *stream_take_head(PyObject *self, PyObject *unused) {
+  return take_new((StreamObject *)self, stream_poll_head, TAKE_HEAD);
+}
+
+static PyObject *stream_take_nothing(PyObject *self, PyObject *event) {
+  return take_new_wait((StreamObject *)self, event);
+}
+
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 /* An argument in seconds or None as a deadline; -2 with an exception. */
@@ -506,11 +533,13 @@ static PyMethodDef base_methods[] = {
     {"close", stream_close, METH_NOARGS,
      "close($self, /)\n--\n\n"
      "As cancel(), but iteration just stops. Leaving a with block does this."},
-    {"_poll", stream_poll, METH_NOARGS, NULL},
-    {"_poll_event", stream_poll_event, METH_NOARGS, NULL},
     {"_poll_batch", stream_poll_batch, METH_NOARGS, NULL},
-    {"_poll_drain", stream_poll_drain, METH_NOARGS, NULL},
-    {"_poll_head", stream_poll_head, METH_NOARGS, NULL},
+    {"_take_chunk", stream_take_chunk, METH_NOARGS, NULL},
+    {"_take_event", stream_take_event, METH_NOARGS, NULL},
+    {"_take_batch", stream_take_batch, METH_NOARGS, NULL},
+    {"_take_end", stream_take_end, METH_NOARGS, NULL},
+    {"_take_head", stream_take_head, METH_NOARGS, NULL},
+    {"_take_nothing", stream_take_nothing, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -3,23 +3,34 @@
  *
  * A stream is armed only while a task of the loop waits for it and so holds a reference to it; the
  * tag that the core keeps is the borrowed StreamObject. It is reported to one loop: from the first
- * arm() of a wait to its disarm() no other gets it, or the first would never wake.
+ * arm of a wait to its disarm no other gets it, or the first would never wake. Event loops use
+ * wake(), with take.c; the methods arm, disarm and take are for who has no takes: gevent, and
+ * threads that poll the descriptor beside another.
  */
 #include "core.h"
 
 typedef struct {
   PyObject_HEAD
   mill_waiter *waiter;
+  PyObject *new_event; /* makes what a take awaits; None: for gevent */
+  PyObject *loop;      /* a weak reference to the loop of asyncio's whose it is, or None */
 } WaiterObject;
 
 static PyObject *waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static char *names[] = {NULL};
+  static char *names[] = {"new_event", "loop", NULL};
   core_state *state = core_state_of_type(type);
-  if (!state || !PyArg_ParseTupleAndKeywords(args, kwargs, ":Waiter", names))
+  PyObject *new_event = Py_None, *loop = Py_None;
+  if (!state || !PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:Waiter", names, &new_event, &loop))
     return NULL;
   WaiterObject *self = (WaiterObject *)type->tp_alloc(type, 0);
   if (!self)
     return NULL;
+  self->new_event = Py_NewRef(new_event);
+  self->loop = loop == Py_None ? Py_NewRef(loop) : PyWeakref_NewRef(loop, NULL);
+  if (!self->loop) {
+    Py_DECREF(self);
+    return NULL;
+  }
   int result = mill_waiter_new(&self->waiter);
   if (result) {
     Py_DECREF(self);
@@ -31,12 +42,92 @@ static PyObject *waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 static void waiter_dealloc(PyObject *self) {
   PyTypeObject *type = Py_TYPE(self);
   mill_waiter_free(((WaiterObject *)self)->waiter);
+  Py_XDECREF(((WaiterObject *)self)->new_event);
+  Py_XDECREF(((WaiterObject *)self)->loop);
   type->tp_free(self);
   Py_DECREF(type);
 }
 
 static PyObject *waiter_fileno(PyObject *self, PyObject *unused) {
   return PyLong_FromLong(mill_waiter_fd(((WaiterObject *)self)->waiter));
+}
+
+bool waiter_check(core_state *state, PyObject *object) {
+  if (PyObject_TypeCheck(object, state->waiter_type))
+    return true;
+  PyErr_Format(PyExc_TypeError, "a Waiter is needed, not %s", Py_TYPE(object)->tp_name);
+  return false;
+}
+
+PyObject *waiter_new_event(PyObject *waiter) {
+  return PyObject_CallNoArgs(((WaiterObject *)waiter)->new_event);
+}
+
+static PyObject *new_event(PyObject *self, PyObject *unused) {
+  return waiter_new_event(self);
+}
+
+bool waiter_is_of(PyObject *waiter, PyObject *loop) {
+  PyObject *mine = ((WaiterObject *)waiter)->loop;
+  if (mine == Py_None)
+    return false;
+#if PY_VERSION_HEX >= 0x030d0000
+  PyObject *referred;
+  bool same = PyWeakref_GetRef(mine, &referred) == 1 && referred == loop;
+  Py_XDECREF(referred);
+  return same;
+#else
+  return PyWeakref_GET_OBJECT(mine) == loop;
+#endif
+}
+
+int waiter_arm(PyObject *waiter, StreamObject *stream, bool head) {
+  if (stream->loop && stream->loop != waiter)
+    return -1;
+  int result = mill_waiter_arm(((WaiterObject *)waiter)->waiter, stream->stream,
+                               head ? MILL_WAIT_RESPONSE : MILL_WAIT_CHUNK, stream);
+  if (result != MILL_OK)
+    return 0;
+  stream->loop = waiter;
+  stream->armed_in_loop = true;
+  return 1;
+}
+
+void waiter_raise_foreign(void) {
+  PyErr_SetString(PyExc_RuntimeError,
+                  "another event loop waits for this stream: read a stream in one loop, and hand "
+                  "its chunks on from there (asyncio.Queue, loop.call_soon_threadsafe)");
+}
+
+void waiter_disarm(PyObject *waiter, StreamObject *stream) {
+  if (stream->loop != waiter)
+    return;
+  if (stream->armed_in_loop)
+    mill_waiter_disarm(((WaiterObject *)waiter)->waiter, stream->stream);
+  stream->armed_in_loop = false;
+  stream->loop = NULL;
+}
+
+/* A stream that became ready, which is not armed any more; borrowed, NULL: there is none. */
+static StreamObject *next_ready(PyObject *waiter) {
+  StreamObject *stream = mill_waiter_take(((WaiterObject *)waiter)->waiter);
+  if (!stream)
+    return NULL;
+  Py_BEGIN_CRITICAL_SECTION(stream);
+  if (stream->loop == waiter)
+    stream->armed_in_loop = false;
+  Py_END_CRITICAL_SECTION();
+  return stream;
+}
+
+static PyObject *waiter_wake(PyObject *op, PyObject *unused) {
+  StreamObject *stream;
+  while ((stream = next_ready(op))) {
+    Py_INCREF(stream);
+    take_wake(stream, op);
+    Py_DECREF(stream);
+  }
+  Py_RETURN_NONE;
 }
 
 static StreamObject *as_stream(PyObject *self, PyObject *object) {
@@ -46,7 +137,7 @@ static StreamObject *as_stream(PyObject *self, PyObject *object) {
   return PyErr_Occurred() ? NULL : (StreamObject *)object;
 }
 
-static PyObject *waiter_arm(PyObject *self, PyObject *args) {
+static PyObject *arm(PyObject *self, PyObject *args) {
   PyObject *object;
   int response;
   if (!PyArg_ParseTuple(args, "Op:arm", &object, &response))
@@ -54,42 +145,32 @@ static PyObject *waiter_arm(PyObject *self, PyObject *args) {
   StreamObject *stream = as_stream(self, object);
   if (!stream)
     return NULL;
-  int result = MILL_END;
-  bool is_mine;
+  int armed;
   Py_BEGIN_CRITICAL_SECTION(stream);
-  is_mine = !stream->loop || stream->loop == self;
-  if (is_mine)
-    result = mill_waiter_arm(((WaiterObject *)self)->waiter, stream->stream,
-                             response ? MILL_WAIT_RESPONSE : MILL_WAIT_CHUNK, stream);
-  if (result == MILL_OK)
-    stream->loop = self;
+  armed = waiter_arm(self, stream, response);
   Py_END_CRITICAL_SECTION();
-  if (!is_mine) {
-    PyErr_SetString(PyExc_RuntimeError,
-                    "another event loop waits for this stream: read a stream in one loop, and hand "
-                    "its chunks on from there (asyncio.Queue, loop.call_soon_threadsafe)");
+  if (armed < 0) {
+    waiter_raise_foreign();
     return NULL;
   }
-  return PyBool_FromLong(result == MILL_OK);
+  return PyBool_FromLong(armed);
 }
 
-static PyObject *waiter_disarm(PyObject *self, PyObject *object) {
+static PyObject *disarm(PyObject *self, PyObject *object) {
   StreamObject *stream = as_stream(self, object);
   if (!stream)
     return NULL;
   Py_BEGIN_CRITICAL_SECTION(stream);
-  if (stream->loop == self) {
-    mill_waiter_disarm(((WaiterObject *)self)->waiter, stream->stream);
-    stream->loop = NULL;
-  }
+  waiter_disarm(self, stream);
   Py_END_CRITICAL_SECTION();
   Py_RETURN_NONE;
 }
 
-static PyObject *waiter_take(PyObject *self, PyObject *unused) {
-  PyObject *list = PyList_New(0), *stream;
-  while (list && (stream = mill_waiter_take(((WaiterObject *)self)->waiter)))
-    if (PyList_Append(list, stream))
+static PyObject *take(PyObject *self, PyObject *unused) {
+  PyObject *list = PyList_New(0);
+  StreamObject *stream;
+  while (list && (stream = next_ready(self)))
+    if (PyList_Append(list, (PyObject *)stream))
       Py_CLEAR(list);
   return list;
 }
@@ -97,20 +178,26 @@ static PyObject *waiter_take(PyObject *self, PyObject *unused) {
 static PyMethodDef waiter_methods[] = {
     {"fileno", waiter_fileno, METH_NOARGS,
      "fileno($self, /)\n--\n\nThe descriptor; readable while take() would give something."},
-    {"arm", waiter_arm, METH_VARARGS,
+    {"arm", arm, METH_VARARGS,
      "arm($self, stream, response, /)\n--\n\n"
      "Report the stream once, when it has something to take (or its response's head is there).\n"
      "False where that is so already: then nothing is armed. RuntimeError where another Waiter\n"
      "reports it: until that disarms it, it is that one's."},
-    {"disarm", waiter_disarm, METH_O,
+    {"disarm", disarm, METH_O,
      "disarm($self, stream, /)\n--\n\nDo not report the stream any more."},
-    {"take", waiter_take, METH_NOARGS,
+    {"take", take, METH_NOARGS,
      "take($self, /)\n--\n\nThe streams that became ready since the last call."},
+    {"new_event", new_event, METH_NOARGS,
+     "new_event($self, /)\n--\n\nAn event of the loop: it has done(), set_result(None), and can be "
+     "awaited."},
+    {"wake", waiter_wake, METH_NOARGS,
+     "wake($self, /)\n--\n\nThe same, for an event loop: set the events that their takes await."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot waiter_slots[] = {
-    {Py_tp_doc, "Waiter()\n--\n\nThe streams that an event loop waits for, behind one descriptor."},
+    {Py_tp_doc, "Waiter(new_event=None, loop=None)\n--\n\nThe streams that an event loop waits "
+                "for, behind one descriptor."},
     {Py_tp_new, waiter_new},
     {Py_tp_dealloc, waiter_dealloc},
     {Py_tp_methods, waiter_methods},

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from . import _core, _hub
+from . import _core, _hub  # noqa: F401 - _core asks it for the waiter of a loop
 from ._errors import Error
 from ._types import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Sequence
-    from types import NotImplementedType
+    from collections.abc import AsyncIterator, Generator, Sequence
     from typing import Any, TypeVar, overload
 
     from typing_extensions import Self
 
-    from ._core import Chunk, Comment, Event, Message, Repair
+    from ._core import Chunk, Event, Message, Repair
     from ._structured._nodes import Coercion
     from ._structured._readers import PartialCall, Reader
 
@@ -39,17 +38,6 @@ class _Async(_core.BaseStream):
 
     __slots__ = ()
 
-    async def _take(self, poll: Callable[[], _T | NotImplementedType], head: bool = False) -> _T:
-        while (item := poll()) is NotImplemented:
-            try:
-                await _hub.current().wait(self, head)
-            except Exception:  # no wait was possible here: it may be elsewhere
-                raise
-            except BaseException:  # the task was cancelled
-                self.cancel()
-                raise
-        return item
-
     def __aiter__(self) -> Self:
         return self
 
@@ -62,7 +50,7 @@ class _Async(_core.BaseStream):
     @property
     async def response(self) -> Response:
         """Status, headers, HTTP version, request id: `await stream.response`."""
-        return Response(*await self._take(self._poll_head, head=True))
+        return Response(*await self._take_head())
 
     def cancel(self) -> Done:  # type: ignore[override]
         """End the stream now, from any thread; at once, and may be awaited."""
@@ -84,11 +72,7 @@ class AsyncStream(_Async):
 
     __slots__ = ("__weakref__", "_coercions", "_into", "_repairs")
 
-    async def __anext__(self) -> Chunk:
-        chunk = await self._take(self._poll)
-        if chunk is None:
-            raise StopAsyncIteration
-        return chunk
+    __anext__ = _core.BaseStream._take_chunk
 
     async def texts(self) -> AsyncIterator[str]:
         """Only the pieces of answer text."""
@@ -98,12 +82,12 @@ class AsyncStream(_Async):
 
     async def batches(self) -> AsyncIterator[list[Chunk]]:
         """Lists of all the chunks that are ready, never empty; one wait a list at most."""
-        while (batch := await self._take(self._poll_batch)) is not None:
+        while (batch := await self._take_batch()) is not None:
             yield batch
 
     async def events(self) -> AsyncIterator[Event]:
         """The answer's events as they came, the terminator too, in place of chunks."""
-        while (event := await self._take(self._poll_event)) is not None:
+        while (event := await self._take_event()) is not None:
             yield event
 
     if TYPE_CHECKING:
@@ -117,7 +101,7 @@ class AsyncStream(_Async):
 
     async def result(self, into: Any = None, *, lenient: bool = False) -> Any:
         """Wait for the end and return the whole message, or the answer as a T; see `Stream`."""
-        await self._take(self._poll_drain)
+        await self._take_end()
         if into is None:
             return self.message
         from ._structured._readers import Result
@@ -198,8 +182,4 @@ class AsyncEventStream(_Async, _core.BaseEventStream):
 
     __slots__ = ("__weakref__",)
 
-    async def __anext__(self) -> Event | Comment:
-        item = await self._take(self._poll_item)
-        if item is None:
-            raise StopAsyncIteration
-        return item
+    __anext__ = _core.BaseEventStream._take_item

@@ -5,13 +5,14 @@ One descriptor a hub, which the hub watches while a greenlet waits; other greenl
 
 from __future__ import annotations
 
+import os
 import time
+from weakref import WeakKeyDictionary
 
 import gevent
 from gevent.event import Event
 
 from . import _core
-from ._waits import Waits, of_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,20 +21,23 @@ if TYPE_CHECKING:
 _READ = 1
 
 
-class _Hub(Waits):
+class _Hub:
+    """The waits of one hub of gevent's. Used on its thread only."""
+
     def __init__(self, hub: Any) -> None:
-        super().__init__()
+        self._waiter = _core.Waiter()
+        self._waiting: dict[_core.BaseStream, list[tuple[Event, bool]]] = {}
         # While it is started the hub takes the program for one that waits, not for a deadlock.
-        self._io = hub.loop.io(self.fileno(), _READ)
+        self._io = hub.loop.io(self._waiter.fileno(), _READ)
 
     def wait(self, streams: tuple[_core.BaseStream, ...], response: bool, until: float) -> bool:
         event = Event()
-        if not self.waiting:
-            self._io.start(self.wake)
+        if not self._waiting:
+            self._io.start(self._wake)
         for stream in streams:
-            self.add(stream, event, response)
+            self._waiting.setdefault(stream, []).append((event, response))
         try:
-            while all(self.arm(stream) for stream in streams):
+            while all(self._arm(stream) for stream in streams):
                 left = until - time.monotonic()
                 if not event.wait(None if left == float("inf") else max(left, 0)):
                     return False
@@ -41,9 +45,27 @@ class _Hub(Waits):
             return True
         finally:
             for stream in streams:
-                self.remove(stream, event, response)
-            if not self.waiting:
+                self._remove(stream, event, response)
+            if not self._waiting:
                 self._io.stop()
+
+    def _arm(self, stream: _core.BaseStream) -> bool:
+        """Have the stream's events set when it has something; False where it has already."""
+        # A wait for the head is ended by a chunk too, so it stands for both kinds.
+        return self._waiter.arm(stream, any(head for _, head in self._waiting[stream]))
+
+    def _remove(self, stream: _core.BaseStream, event: Event, response: bool) -> None:
+        waiting = self._waiting[stream]
+        waiting.remove((event, response))
+        if not waiting:
+            del self._waiting[stream]
+            self._waiter.disarm(stream)
+
+    def _wake(self) -> None:
+        """Set the events of the streams that became ready."""
+        for stream in self._waiter.take():
+            for event, _ in self._waiting.get(stream, ()):
+                event.set()
 
     def leave_parents(self) -> None:
         """Greenlets go on in a forked child: they wake there and find the parent's stream."""
@@ -53,6 +75,19 @@ class _Hub(Waits):
                 event.set()
 
 
+_of_hub: WeakKeyDictionary[Any, _Hub] = WeakKeyDictionary()
+
+
+def _leave_parents() -> None:
+    """A forked child makes its own: a descriptor is shared with the parent."""
+    for hub in list(_of_hub.values()):
+        hub.leave_parents()
+    _of_hub.clear()
+
+
+os.register_at_fork(after_in_child=_leave_parents)
+
+
 def wait(streams: tuple[_core.BaseStream, ...], response: bool, timeout: float | None) -> bool:
     """Wait in the current greenlet until one of the streams has something; False at the time-out.
 
@@ -60,7 +95,7 @@ def wait(streams: tuple[_core.BaseStream, ...], response: bool, timeout: float |
     """
     until = float("inf") if timeout is None else time.monotonic() + timeout
     hub = gevent.get_hub()
-    waits = of_loop.get(hub)
+    waits = _of_hub.get(hub)
     if waits is None:
-        waits = of_loop[hub] = _Hub(hub)
+        waits = _of_hub[hub] = _Hub(hub)
     return waits.wait(streams, response, until)

@@ -394,7 +394,7 @@ def test_fault_45_a_child_may_drop_async_streams_that_were_waited_for(
                 while not stream.message.text.endswith("five"):
                     await asyncio.sleep(0)
                 say("waiting")
-                select.select([_hub.current()._waiter], [], [])  # its wake-up is on its way
+                select.select([_hub.current()], [], [])  # its wake-up is on its way
                 child = os.fork()
                 if not child:
                     task.get_coro().close()

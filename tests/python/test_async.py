@@ -13,7 +13,7 @@ import pytest
 import millstream
 from answers import GIVE_UP_S, MESSAGES, eventually
 from conftest import API_KEY, Serve, timeout
-from millstream import mock
+from millstream import _core, _hub, mock
 
 WORDS = ["One", " two", " three", " four", " five"]
 
@@ -211,6 +211,121 @@ def test_another_loop_cannot_wait_for_the_same_stream(serve: Serve) -> None:
         assert (await waiting).text == "One"
         message = await asyncio.to_thread(run, stream.result)  # nobody waits for it here any more
         assert message.text == "One two"
+
+    run(main)
+
+
+def test_a_loop_that_need_not_wait_does_not_keep_the_stream(serve: Serve) -> None:
+    server = serve(mock.Answer(WORDS))
+
+    async def main() -> None:
+        stream = ask(server)
+        await stream.response
+        first, second = _core.Waiter(), _core.Waiter()
+        while first.arm(stream, False):  # until there is a chunk
+            first.disarm(stream)
+            await asyncio.sleep(0)
+        assert not second.arm(stream, False)
+        assert (await stream.result()).text == "".join(WORDS)
+
+    run(main)
+
+
+def test_a_wait_that_only_looks_ends_with_its_time(serve: Serve) -> None:
+    """And leaves the stream to who reads it, when it is cancelled too."""
+    gate = mock.Gate()
+    server = serve(mock.Answer(["One", gate, " two"]))
+
+    async def main() -> None:
+        stream = ask(server)
+        while (await anext(stream)).text != "One":
+            pass
+        await _hub.wait(stream, 0.01)
+        reading = asyncio.create_task(anext(stream))
+        looking = [asyncio.create_task(_hub.wait(stream, s)) for s in (float("inf"), 600)]
+        await asyncio.sleep(0)
+        looking.pop().cancel()
+        await asyncio.sleep(0)
+        assert not reading.done()
+        gate.open()
+        await looking.pop()
+        assert (await reading).text == " two"
+
+    run(main)
+
+
+def test_what_is_awaited_may_be_a_task(serve: Serve) -> None:
+    gate = mock.Gate()
+    server = serve(mock.Answer(["One", gate, " two"]))
+
+    async def main() -> None:
+        stream = ask(server)
+        while (await anext(stream)).text != "One":
+            pass
+        task = asyncio.create_task(anext(stream))  # a coroutine is demanded here
+        done, _ = await asyncio.wait([task], timeout=0)
+        assert not done
+        gate.open()
+        assert (await task).text == " two"
+
+    run(main)
+
+
+def test_it_is_awaited_once(serve: Serve) -> None:
+    server = serve(mock.Answer(WORDS))
+
+    async def main() -> None:
+        stream = ask(server)
+        taken = stream.__anext__()
+        await taken
+        with pytest.raises(RuntimeError, match="awaited already"):
+            await taken
+        assert (await stream.result()).text == "".join(WORDS)
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+
+    run(main)
+
+
+def test_one_that_is_dropped_leaves_the_others_waiting(serve: Serve) -> None:
+    gate = mock.Gate()
+    server = serve(mock.Answer(["One", gate, " two"]))
+
+    async def main() -> None:
+        stream = ask(server)
+        while (await anext(stream)).text != "One":
+            pass
+        dropped = stream.__anext__()
+        dropped.send(None)  # it waits
+        task = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        del dropped
+        gc.collect()
+        gate.open()
+        assert (await task).text == " two"
+
+    run(main)
+
+
+def test_the_head_and_a_chunk_are_waited_for_at_once(serve: Serve) -> None:
+    head, body = mock.Gate(), mock.Gate()
+    line = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    server = serve(mock.Raw([head, line, body]))
+
+    async def main() -> None:
+        stream = ask(server)
+        response = asyncio.create_task(response_of(stream))
+        chunk = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)  # both wait
+        head.open()
+        assert (await response).status == 200
+        assert not chunk.done()
+        body.open()
+        with pytest.raises(millstream.StreamInterrupted):
+            await chunk
+
+    async def response_of(stream: millstream.AsyncStream) -> millstream.Response:
+        return await stream.response
 
     run(main)
 

@@ -160,7 +160,7 @@ class Alone:
 
     async def wait_async(self, timeout: float) -> None:
         """Until the stream has something."""
-        await _hub.current().wait(self.source.stream, False, timeout)
+        await _hub.wait(self.source.stream, timeout)
 
     def leave(self) -> None:
         """End the stream."""

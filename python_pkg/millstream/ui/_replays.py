@@ -320,24 +320,24 @@ class _Reader:
 
     async def wait_async(self, timeout: float) -> None:
         """The same in an event loop."""
-        answer, hub = self._answer, _hub.current()
+        answer = self._answer
         if self._at != answer.end or answer.over:
             return
         if answer.somebody_waits:
-            event = hub.new_event()
+            event = _hub.current().new_event()
             answer.waits.append(event)
             try:
-                await hub.sleep(event, timeout)
+                await _hub.sleep(event, timeout)
             finally:
                 answer.waits.remove(event)
             return
         answer.somebody_waits = True
         try:
-            await hub.wait(answer.source.stream, False, timeout)
+            await _hub.wait(answer.source.stream, timeout)
         finally:
             answer.somebody_waits = False
             for event in answer.waits:
-                event.set()
+                _hub.set_event(event)
 
     def leave(self) -> None:
         """The answer goes on for the others, and without any for the time of grace."""
