@@ -69,7 +69,7 @@ static PyObject *new_event(PyObject *self, PyObject *unused) {
 
 bool waiter_is_of(PyObject *waiter, PyObject *loop) {
   PyObject *mine = ((WaiterObject *)waiter)->loop;
-  if (mine == Py_None)
+  if (mine == Py_None || loop == Py_None) /* which a dead reference gives too */
     return false;
 #if PY_VERSION_HEX >= 0x030d0000
   PyObject *referred;

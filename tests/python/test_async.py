@@ -215,6 +215,31 @@ def test_another_loop_cannot_wait_for_the_same_stream(serve: Serve) -> None:
     run(main)
 
 
+def test_a_stream_goes_on_in_another_loop_when_its_own_is_gone(serve: Serve) -> None:
+    """Where trio is imported too: then it is not asked first which loop of asyncio's runs."""
+    pytest.importorskip("trio", reason="skipped: no trio")
+    gate = mock.Gate()
+    server = serve(mock.Answer(["One", gate, " two"]))
+    streams: list[millstream.AsyncStream] = []
+
+    async def begin() -> None:
+        streams.append(ask(server))
+        while (await anext(streams[0])).text != "One":
+            pass
+        await _hub.wait(streams[0], 0)
+
+    async def end() -> str:
+        task = asyncio.create_task(streams[0].result())
+        await asyncio.sleep(0)
+        gate.open()
+        message = await task
+        return message.text
+
+    run(begin)
+    gc.collect()
+    assert run(end) == "One two"
+
+
 def test_a_loop_that_need_not_wait_does_not_keep_the_stream(serve: Serve) -> None:
     server = serve(mock.Answer(WORDS))
 
