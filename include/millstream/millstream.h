@@ -385,7 +385,7 @@ MILL_API int mill_waiter_of_thread(mill_waiter **ret_waiter);
 MILL_API int mill_waiter_fd(const mill_waiter *waiter);
 /*
  * [consumer] Ask for one notification of this stream, `tag` with it. MILL_OK; MILL_END where it is
- * ready at this moment (then nothing is armed).
+ * ready at this moment (then nothing changes: what was armed before stays so).
  */
 MILL_API int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, enum mill_wait what,
                              void *tag);

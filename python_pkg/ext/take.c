@@ -65,7 +65,7 @@ static void list(TakeObject *self) {
 /*
  * Ask for a notification and list it: 0 where there is something already, -1 with an exception.
  * Where others sleep, all are woken then, itself too: what is there may be a head that only they
- * wait for, and none of them may be armed any more.
+ * wait for, and who looks again at once would not let them run.
  */
 static int arm_and_list(TakeObject *self) {
   StreamObject *stream = self->stream;

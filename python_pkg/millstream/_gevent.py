@@ -37,7 +37,7 @@ class _Hub:
         for stream in streams:
             self._waiting.setdefault(stream, []).append((event, response))
         try:
-            while all(self._arm(stream) for stream in streams):
+            while all(self._arm(stream, response) for stream in streams):
                 left = until - time.monotonic()
                 if not event.wait(None if left == float("inf") else max(left, 0)):
                     return False
@@ -49,10 +49,19 @@ class _Hub:
             if not self._waiting:
                 self._io.stop()
 
-    def _arm(self, stream: _core.BaseStream) -> bool:
+    def _arm(self, stream: _core.BaseStream, response: bool) -> bool:
         """Have the stream's events set when it has something; False where it has already."""
+        asleep = [wait for wait in self._waiting[stream] if not wait[0].is_set()]
         # A wait for the head is ended by a chunk too, so it stands for both kinds.
-        return self._waiter.arm(stream, any(head for _, head in self._waiting[stream]))
+        any_head = any(head for _, head in asleep)
+        if self._waiter.arm(stream, any_head):
+            return True
+        if response or not any_head:
+            return False
+        # It may be the head only: those go first who wait for it, then this one looks again.
+        for event, _ in asleep:
+            event.set()
+        return True
 
     def _remove(self, stream: _core.BaseStream, event: Event, response: bool) -> None:
         waiting = self._waiting[stream]

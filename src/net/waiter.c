@@ -184,10 +184,9 @@ int mill_waiter_arm(mill_waiter *waiter, mill_stream *stream, enum mill_wait wha
     return MILL_END;
   attach(waiter, stream, tag);
   atomic_exchange(&stream->armed, (int)what); /* see mill__stream_notify */
-  if (!mill__stream_has(stream, what))
-    return MILL_OK;
-  mill_waiter_disarm(waiter, stream);
-  return MILL_END;
+  if (mill__stream_has(stream, what))
+    mill__stream_notify(stream, MILL__ARMED_DATA); /* who armed it before sleeps already */
+  return MILL_OK;
 }
 
 void mill_waiter_disarm(mill_waiter *waiter, mill_stream *stream) {

@@ -574,29 +574,41 @@ static bool is_asleep(int tid) {
   return state == 'S';
 }
 
-/* What comes between the look and the arming is seen by the second look. */
-static void test_no_lost_wakeup(void) {
+/*
+ * What comes between the look and the arming is seen by the second look, and reported: to who armed
+ * the stream before, too, who sleeps already.
+ */
+static void arm_between(bool armed_before) {
   mill_engine *engine = new_engine();
   struct server *server = server_start(one_chunk_and_hold, NULL);
   mill_request request = request_to(server);
-  struct armer armer = {.code = MILL_OK};
+  struct armer armer = {.code = MILL_END};
   CHECK_INT(mill_waiter_new(&armer.waiter), MILL_OK);
   armer.stream = start_stream(engine, &request);
   take_one(armer.stream, "a");
+  if (armed_before)
+    CHECK_INT(mill_waiter_arm(armer.waiter, armer.stream, MILL_WAIT_CHUNK, &armer), MILL_OK);
   pthread_t thread;
   pthread_mutex_lock(&armer.stream->lock);
   CHECK(pthread_create(&thread, NULL, arm_on_thread, &armer) == 0);
   while (atomic_load(&armer.tid) == 0 || !is_asleep(atomic_load(&armer.tid)))
     sched_yield();
   atomic_store(&armer.stream->cancelled, true); /* as mill_stream_cancel begins */
-  mill__stream_notify(armer.stream, MILL__ARMED_DATA);
   pthread_mutex_unlock(&armer.stream->lock);
   CHECK(pthread_join(thread, NULL) == 0);
-  CHECK_INT(armer.code, MILL_END);
+  CHECK_INT(armer.code, MILL_OK);
+  CHECK_INT(mill_waiter_wait(armer.waiter, 0), MILL_OK);
+  CHECK(mill_waiter_take(armer.waiter) == &armer);
+  CHECK_INT(mill_waiter_wait(armer.waiter, 0), MILL_AGAIN);
   mill_stream_free(armer.stream);
   mill_waiter_free(armer.waiter);
   server_stop(server);
   mill_engine_free(engine);
+}
+
+static void test_no_lost_wakeup(void) {
+  arm_between(false);
+  arm_between(true);
 }
 
 /* ---- engines --------------------------------------------------------------------------------- */

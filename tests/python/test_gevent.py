@@ -141,6 +141,34 @@ def test_two_greenlets_on_one_stream(run: Run, held: mock.Server, gate: mock.Gat
     assert process.end() == (0, "One end three two", "")
 
 
+@pytest.mark.parametrize("order", ["chunk, head", "head, chunk"])
+def test_the_head_and_a_chunk_are_waited_for_at_once(run: Run, serve: Serve, order: str) -> None:
+    """The head ends one of the waits only; the other goes on, and lets the hub run."""
+    head, body = mock.Gate(), mock.Gate()
+    line = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    process = start(
+        run,
+        serve(mock.Raw([head, line, body])),
+        f"""
+        stream = ask()
+        def chunk():
+            return name_of(lambda: next(stream))
+        def head():
+            say(stream.response.status)
+        jobs = [gevent.spawn(job) for job in ({order})]
+        gevent.sleep(0)  # both wait
+        say("waiting")
+        gevent.joinall(jobs)
+        say(*(job.value for job in jobs if job.value))
+        """,
+    )
+    assert process.line() == "waiting"
+    head.open()
+    assert process.line() == "200"
+    body.open()
+    assert process.end() == (0, "StreamInterrupted", "")
+
+
 @pytest.mark.parametrize("end", ["cancel", "kill", "timeout"])
 def test_a_waiting_greenlet_is_ended(
     run: Run, held: mock.Server, gate: mock.Gate, end: str
