@@ -30,7 +30,7 @@ enum partial_change { PARTIAL_SET, PARTIAL_REPLACE, PARTIAL_GROW, PARTIAL_END, P
 
 typedef struct {
   PyTypeObject *chunk_type, *event_type, *base_stream_type, *stream_type, *stats_type, *waiter_type;
-  PyTypeObject *take_type;
+  PyTypeObject *take_type, *loop_event_type;
   PyTypeObject *comment_type, *base_event_stream_type, *event_stream_type;
   PyTypeObject *tool_call_type, *usage_type, *choice_type, *message_type, *timing_type;
   PyTypeObject *partial_type, *change_type, *repair_type;
@@ -161,8 +161,22 @@ extern PyType_Spec take_spec;
 PyObject *take_new(StreamObject *stream, take_poll poll, enum take_kind kind);
 /* One that gives None: it only waits, until there is something or `event` is set. */
 PyObject *take_new_wait(StreamObject *stream, PyObject *event);
-/* Set the events of the takes that wait for the stream with this waiter. */
-void take_wake(StreamObject *stream, const PyObject *waiter);
+/*
+ * Set the events of the takes that wait for the stream with this waiter; -1 with an exception, after
+ * all are set. `at_once` as with loop_event_set.
+ */
+int take_wake(StreamObject *stream, const PyObject *waiter, bool at_once);
+
+/* ---- loop_event.c: an event of asyncio's loops -------------------------------------------------- */
+
+extern PyType_Spec loop_event_spec;
+PyObject *loop_event_new(core_state *state, PyObject *loop);
+bool loop_event_check(const core_state *state, const PyObject *object);
+/*
+ * Let the task that awaits it go on: in the loop's next turn, or `at_once`, where the loop itself
+ * calls and no task runs; -1 with the exception that the task left by then. Does nothing twice.
+ */
+int loop_event_set(PyObject *event, bool at_once);
 
 /* ---- chunk.c, event.c, records.c, error.c ----------------------------------------------------- */
 

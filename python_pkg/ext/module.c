@@ -128,8 +128,10 @@ static int execute(PyObject *module) {
                &state->event_stream_type) ||
       add_type(module, &stats_spec, NULL, &state->stats_type) ||
       add_type(module, &waiter_spec, NULL, &state->waiter_type) ||
-      add_type(module, &take_spec, NULL, &state->take_type) || records_init(module, state) ||
-      add_type(module, &partial_spec, NULL, &state->partial_type) || partial_init(module, state) ||
+      add_type(module, &take_spec, NULL, &state->take_type) ||
+      add_type(module, &loop_event_spec, NULL, &state->loop_event_type) ||
+      records_init(module, state) || add_type(module, &partial_spec, NULL, &state->partial_type) ||
+      partial_init(module, state) ||
       PyModule_AddStringConstant(module, "version", mill_version()) ||
       PyModule_AddStringConstant(module, "curl_version", mill_curl_version()))
     return -1;
@@ -148,6 +150,7 @@ static int execute(PyObject *module) {
     DO((state)->event_stream_type);                                                                \
     DO((state)->waiter_type);                                                                      \
     DO((state)->take_type);                                                                        \
+    DO((state)->loop_event_type);                                                                  \
     DO((state)->stats_type);                                                                       \
     DO((state)->partial_type);                                                                     \
     DO((state)->change_type);                                                                      \

@@ -4,7 +4,7 @@
  * again.
  *
  * _hub.py knows the loops: current() gives the running one's Waiter, which makes the events. An
- * event has done(), set_result() and __await__(), as an asyncio Future.
+ * event has done(), set_result() and __await__(); asyncio's are LoopEvents.
  * Thread: a take belongs to the thread of its loop; the takes that wait for a stream are listed in
  * it, guarded by the GIL or the stream's critical section.
  */
@@ -18,7 +18,7 @@ typedef struct take {
   bool ends;                        /* None is the end of an async iterator */
   bool done;                        /* it has given something, or failed */
   bool listed;                      /* in stream->takes */
-  bool woken;                       /* its event is set */
+  enum { ASLEEP, DUE, WOKEN } wake; /* DUE: its event is about to be set */
   PyObject *waiter, *event, *inner; /* while it waits: the loop's, its event, the await of that */
   struct take *next;                /* in stream->takes */
 } TakeObject;
@@ -31,7 +31,8 @@ PyObject *take_new(StreamObject *stream, take_poll poll, enum take_kind kind) {
   self->poll = poll;
   self->head = kind == TAKE_HEAD;
   self->ends = kind == TAKE_ITEM;
-  self->done = self->listed = self->woken = false;
+  self->done = self->listed = false;
+  self->wake = ASLEEP;
   self->waiter = self->event = self->inner = NULL;
   self->next = NULL;
   PyObject_GC_Track(self);
@@ -50,7 +51,7 @@ PyObject *take_new_wait(StreamObject *stream, PyObject *event) {
 /* Whether one sleeps; with `head`, one that waits for the head, which a chunk ends too. */
 static bool any_sleeps(const StreamObject *stream, bool head) {
   for (const TakeObject *take = stream->takes; take; take = take->next)
-    if (!take->woken && (take->head || !head))
+    if (take->wake == ASLEEP && (take->head || !head))
       return true;
   return false;
 }
@@ -59,7 +60,7 @@ static void list(TakeObject *self) {
   self->next = self->stream->takes;
   self->stream->takes = self;
   self->listed = true;
-  self->woken = false;
+  self->wake = ASLEEP;
 }
 
 /*
@@ -81,8 +82,7 @@ static int arm_and_list(TakeObject *self) {
     waiter_raise_foreign();
   if (!wakes)
     return armed;
-  take_wake(stream, self->waiter);
-  return 1;
+  return take_wake(stream, self->waiter, false) ? -1 : 1;
 }
 
 static void unlist(TakeObject *self) {
@@ -107,7 +107,9 @@ static void end_wait(TakeObject *self) {
 }
 
 /* An event that is done was cancelled with its task, or set already. */
-static int set_event(const core_state *state, PyObject *event) {
+static int set_event(const core_state *state, PyObject *event, bool at_once) {
+  if (loop_event_check(state, event))
+    return loop_event_set(event, at_once);
   PyObject *done = PyObject_CallMethodNoArgs(event, state->done_name);
   int is_done = done ? PyObject_IsTrue(done) : -1;
   Py_XDECREF(done);
@@ -118,26 +120,44 @@ static int set_event(const core_state *state, PyObject *event) {
   return result ? 0 : -1;
 }
 
-/* The event of a take that sleeps in this loop, and does not any more; NULL: there is none. */
+/* Those that sleep now: who is woken at once may list another before the next one is. */
+static void make_due(StreamObject *stream, const PyObject *waiter) {
+  Py_BEGIN_CRITICAL_SECTION(stream);
+  for (TakeObject *take = stream->takes; take; take = take->next)
+    if (take->waiter == waiter && take->wake == ASLEEP)
+      take->wake = DUE;
+  Py_END_CRITICAL_SECTION();
+}
+
+/* The event of one of them; NULL: there is none left. */
 static PyObject *next_event(StreamObject *stream, const PyObject *waiter) {
   PyObject *event = NULL;
   Py_BEGIN_CRITICAL_SECTION(stream);
   for (TakeObject *take = stream->takes; take && !event; take = take->next)
-    if (take->waiter == waiter && !take->woken) {
-      take->woken = true;
+    if (take->waiter == waiter && take->wake == DUE) {
+      take->wake = WOKEN;
       event = Py_NewRef(take->event);
     }
   Py_END_CRITICAL_SECTION();
   return event;
 }
 
-void take_wake(StreamObject *stream, const PyObject *waiter) {
-  PyObject *event;
+int take_wake(StreamObject *stream, const PyObject *waiter, bool at_once) {
+  PyObject *event, *type = NULL, *value = NULL, *traceback = NULL;
+  make_due(stream, waiter);
   while ((event = next_event(stream, waiter))) {
-    if (set_event(stream->state, event))
-      PyErr_WriteUnraisable(event); /* the others are to wake all the same */
+    if (set_event(stream->state, event, at_once)) {
+      if (type)
+        PyErr_WriteUnraisable(event);
+      else
+        PyErr_Fetch(&type, &value, &traceback);
+    }
     Py_DECREF(event);
   }
+  if (!type)
+    return 0;
+  PyErr_Restore(type, value, traceback);
+  return -1;
 }
 
 /* ---- a wait ----------------------------------------------------------------------------------- */
@@ -311,15 +331,24 @@ static void raise_given(PyObject *args) {
     PyErr_SetString(PyExc_TypeError, "throw: an exception is needed");
 }
 
+static PyObject *throw_into(PyObject *inner, PyObject *args) {
+  if (!PyObject_HasAttrString(inner, "throw")) {
+    raise_given(args);
+    return NULL;
+  }
+  PyObject *method = PyObject_GetAttrString(inner, "throw");
+  PyObject *result = method ? PyObject_CallObject(method, args) : NULL;
+  Py_XDECREF(method);
+  return result;
+}
+
 static PyObject *take_throw(PyObject *op, PyObject *args) {
   TakeObject *self = (TakeObject *)op;
   if (!self->inner) {
     raise_given(args);
     return NULL;
   }
-  PyObject *method = PyObject_GetAttrString(self->inner, "throw");
-  PyObject *result = method ? PyObject_CallObject(method, args) : NULL;
-  Py_XDECREF(method);
+  PyObject *result = throw_into(self->inner, args);
   if (result)
     return result; /* it goes on waiting */
   if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {

@@ -12,7 +12,7 @@
 typedef struct {
   PyObject_HEAD
   mill_waiter *waiter;
-  PyObject *new_event; /* makes what a take awaits; None: for gevent */
+  PyObject *new_event; /* makes what a take awaits; None: asyncio's are made here */
   PyObject *loop;      /* a weak reference to the loop of asyncio's whose it is, or None */
 } WaiterObject;
 
@@ -59,8 +59,27 @@ bool waiter_check(core_state *state, PyObject *object) {
   return false;
 }
 
+/* The loop of asyncio's whose it is, a new reference; NULL: it is gone, or there was none. */
+static PyObject *loop_of(PyObject *waiter) {
+  PyObject *loop = NULL, *reference = ((WaiterObject *)waiter)->loop;
+  if (reference == Py_None)
+    return NULL;
+#if PY_VERSION_HEX >= 0x030d0000
+  (void)PyWeakref_GetRef(reference, &loop);
+#else
+  loop = PyWeakref_GET_OBJECT(reference);
+  loop = loop == Py_None ? NULL : Py_NewRef(loop);
+#endif
+  return loop;
+}
+
 PyObject *waiter_new_event(PyObject *waiter) {
-  return PyObject_CallNoArgs(((WaiterObject *)waiter)->new_event);
+  PyObject *loop = loop_of(waiter);
+  if (!loop)
+    return PyObject_CallNoArgs(((WaiterObject *)waiter)->new_event);
+  PyObject *event = loop_event_new(core_state_of_type(Py_TYPE(waiter)), loop);
+  Py_DECREF(loop);
+  return event;
 }
 
 static PyObject *new_event(PyObject *self, PyObject *unused) {
@@ -68,17 +87,9 @@ static PyObject *new_event(PyObject *self, PyObject *unused) {
 }
 
 bool waiter_is_of(PyObject *waiter, PyObject *loop) {
-  PyObject *mine = ((WaiterObject *)waiter)->loop;
-  if (mine == Py_None || loop == Py_None) /* which a dead reference gives too */
-    return false;
-#if PY_VERSION_HEX >= 0x030d0000
-  PyObject *referred;
-  bool same = PyWeakref_GetRef(mine, &referred) == 1 && referred == loop;
-  Py_XDECREF(referred);
-  return same;
-#else
-  return PyWeakref_GET_OBJECT(mine) == loop;
-#endif
+  PyObject *mine = loop_of(waiter);
+  Py_XDECREF(mine);
+  return mine && mine == loop;
 }
 
 int waiter_arm(PyObject *waiter, StreamObject *stream, bool head) {
@@ -124,8 +135,10 @@ static PyObject *waiter_wake(PyObject *op, PyObject *unused) {
   StreamObject *stream;
   while ((stream = next_ready(op))) {
     Py_INCREF(stream);
-    take_wake(stream, op);
+    int result = take_wake(stream, op, true);
     Py_DECREF(stream);
+    if (result)
+      return NULL; /* the descriptor is readable until the others are taken */
   }
   Py_RETURN_NONE;
 }

@@ -2,7 +2,7 @@
 
 asyncio and uvloop watch it by `add_reader`, trio by a system task in `wait_readable`. The waits
 themselves are those of `_core`, which asks here for the waiter; here are those with a time limit.
-An event is what `_core` awaits: asyncio's `Future`, or what looks like one.
+An event is what `_core` awaits: one of its own for asyncio, `_TrioEvent` for trio.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _of_trio(trio: Any) -> _core.Waiter:
 
 
 def _of_asyncio(loop: asyncio.AbstractEventLoop) -> _core.Waiter:
-    waiter = _core.Waiter(asyncio.Future, loop)  # a future is of the running loop
+    waiter = _core.Waiter(loop=loop)
     loop.add_reader(waiter.fileno(), waiter.wake)
     return waiter
 

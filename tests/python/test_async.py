@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import os
 from collections.abc import Awaitable, Callable
@@ -353,6 +354,73 @@ def test_the_head_and_a_chunk_are_waited_for_at_once(serve: Serve) -> None:
         return await stream.response
 
     run(main)
+
+
+@pytest.mark.parametrize("kind", ["Task", "_PyTask"])
+def test_a_task_keeps_its_context_and_the_words_of_its_cancellation(
+    serve: Serve, kind: str
+) -> None:
+    """In the interpreter's own tasks and in those written in Python, which debuggers use."""
+    task_type = getattr(asyncio.tasks, kind)
+    gate, never = mock.Gate(), mock.Gate()
+    server = serve(mock.Answer(["One", gate, " two", never, " three"]))
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="loop")
+
+    async def main() -> None:
+        stream = ask(server)
+        while (await anext(stream)).text != "One":
+            pass
+
+        async def read() -> tuple[str, str]:
+            variable.set("task")
+            return (await anext(stream)).text, variable.get()
+
+        task = task_type(read())
+        await asyncio.sleep(0)
+        gate.open()
+        assert await task == (" two", "task")
+        assert variable.get() == "loop"
+        task = task_type(read())
+        await asyncio.sleep(0)
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await task
+        with pytest.raises(millstream.Cancelled):
+            await anext(stream)
+
+    run(main)
+
+
+def test_a_task_that_ends_the_loop_keeps_no_other_from_its_wake_up(serve: Serve) -> None:
+    gate = mock.Gate()
+    server = serve(mock.Answer(["One", gate, " two"]))
+
+    async def begin() -> tuple[asyncio.Task[None], asyncio.Task[str]]:
+        streams = [ask(server), ask(server)]
+        for stream in streams:
+            while (await anext(stream)).text != "One":
+                pass
+
+        async def leave() -> None:
+            await anext(streams[0])
+            raise SystemExit(7)
+
+        async def read() -> str:
+            return (await anext(streams[1])).text
+
+        tasks = asyncio.create_task(leave()), asyncio.create_task(read())
+        await asyncio.sleep(0)
+        return tasks
+
+    loop = asyncio.new_event_loop()
+    try:
+        left, read = loop.run_until_complete(begin())
+        gate.open()
+        with pytest.raises(SystemExit):
+            loop.run_until_complete(left)
+        assert loop.run_until_complete(asyncio.wait_for(read, GIVE_UP_S)) == " two"
+    finally:
+        loop.close()
 
 
 def descriptors() -> int:
