@@ -282,12 +282,7 @@ def millstream_async(base: str) -> AsyncTexts:
     import millstream
 
     client = millstream.AsyncClient(base_url=f"{base}/v1", api_key="k")
-
-    async def texts() -> AsyncIterator[str]:
-        async for chunk in client.stream(model=MODEL, messages=MESSAGES):
-            yield chunk.text
-
-    return texts
+    return lambda: client.stream(model=MODEL, messages=MESSAGES).texts()
 
 
 def openai_async(base: str) -> AsyncTexts:

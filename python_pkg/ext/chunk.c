@@ -76,8 +76,15 @@ PyObject *chunk_new(core_state *state, const mill_chunk *chunk, PyObject *event)
   return (PyObject *)self;
 }
 
+static PyObject *get_text(PyObject *self, void *unused);
+
 mill_slice chunk_text(PyObject *chunk) {
   return part((ChunkObject *)chunk, TEXT);
+}
+
+PyObject *chunk_answer_text(PyObject *chunk) {
+  bool is_text = ((ChunkObject *)chunk)->type == MILL_CHUNK_TEXT;
+  return is_text ? get_text(chunk, NULL) : Py_NewRef(Py_None);
 }
 
 static void chunk_dealloc(PyObject *self) {

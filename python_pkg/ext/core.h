@@ -186,6 +186,7 @@ PyObject *chunk_new(core_state *state, const mill_chunk *chunk, PyObject *event)
 PyObject *event_new(core_state *state, const mill_event *event);
 /* What is new in a chunk: text, reasoning, refusal, a call's arguments; borrowed from it. */
 mill_slice chunk_text(PyObject *chunk);
+PyObject *chunk_answer_text(PyObject *chunk); /* None: it is no text */
 
 int records_init(PyObject *module, core_state *state);
 PyObject *records_tool_call(core_state *state, int index, mill_slice id, mill_slice name,

@@ -271,6 +271,21 @@ static PyObject *stream_poll(PyObject *self, PyObject *unused) {
   return take_now((StreamObject *)self, take_chunk, NULL);
 }
 
+/* The next piece of answer text, past all that is none. */
+static PyObject *stream_poll_text(PyObject *self, PyObject *unused) {
+  core_state *state = ((StreamObject *)self)->state;
+  for (;;) {
+    PyObject *chunk = stream_poll(self, NULL);
+    if (!chunk || !Py_IS_TYPE(chunk, state->chunk_type))
+      return chunk;
+    PyObject *text = chunk_answer_text(chunk);
+    Py_DECREF(chunk);
+    if (text != Py_None)
+      return text;
+    Py_DECREF(text);
+  }
+}
+
 static PyObject *stream_poll_event(PyObject *self, PyObject *unused) {
   return take_now((StreamObject *)self, take_event, NULL);
 }
@@ -410,6 +425,10 @@ static PyObject *stream_take_chunk(PyObject *self, PyObject *unused) {
   return take_new((StreamObject *)self, stream_poll, TAKE_ITEM);
 }
 
+static PyObject *stream_take_text(PyObject *self, PyObject *unused) {
+  return take_new((StreamObject *)self, stream_poll_text, TAKE_ITEM);
+}
+
 static PyObject *stream_take_event(PyObject *self, PyObject *unused) {
   return take_new((StreamObject *)self, stream_poll_event, TAKE_VALUE);
 }
@@ -535,6 +554,7 @@ static PyMethodDef base_methods[] = {
      "As cancel(), but iteration just stops. Leaving a with block does this."},
     {"_poll_batch", stream_poll_batch, METH_NOARGS, NULL},
     {"_take_chunk", stream_take_chunk, METH_NOARGS, NULL},
+    {"_take_text", stream_take_text, METH_NOARGS, NULL},
     {"_take_event", stream_take_event, METH_NOARGS, NULL},
     {"_take_batch", stream_take_batch, METH_NOARGS, NULL},
     {"_take_end", stream_take_end, METH_NOARGS, NULL},

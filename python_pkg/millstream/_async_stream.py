@@ -8,7 +8,7 @@ from ._types import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
     from typing import Any, TypeVar, overload
 
     from typing_extensions import Self
@@ -63,6 +63,21 @@ class _Async(_core.BaseStream):
         return DONE
 
 
+class _Texts:
+    """The pieces of answer text of a stream."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: _core.BaseStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Awaitable[str]:
+        return self._stream._take_text()
+
+
 class AsyncStream(_Async):
     """An answer as it comes: an async iterator of `Chunk`, and an async context manager.
 
@@ -74,11 +89,9 @@ class AsyncStream(_Async):
 
     __anext__ = _core.BaseStream._take_chunk
 
-    async def texts(self) -> AsyncIterator[str]:
+    def texts(self) -> AsyncIterator[str]:
         """Only the pieces of answer text."""
-        async for chunk in self:
-            if chunk.type == "text":
-                yield chunk.text
+        return _Texts(self)
 
     async def batches(self) -> AsyncIterator[list[Chunk]]:
         """Lists of all the chunks that are ready, never empty; one wait a list at most."""

@@ -27,6 +27,12 @@ class WatchedAsyncStream(AsyncStream):
     async def __anext__(self) -> Chunk:
         return await self._watched(super().__anext__, lambda _: 1)
 
+    async def texts(self) -> AsyncIterator[str]:
+        """Only the pieces of answer text."""
+        async for chunk in self:
+            if chunk.type == "text":
+                yield chunk.text
+
     async def batches(self) -> AsyncIterator[list[Chunk]]:
         """Lists of all the chunks that are ready."""
         async with aclosing(super().batches()) as batches:  # type: ignore[type-var]
