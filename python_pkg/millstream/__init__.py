@@ -46,6 +46,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._async_client import AsyncClient
     from ._async_stream import AsyncEventStream, AsyncStream
+    from ._bulk._rows import BulkResult, Endpoint
     from ._partial import Change, PartialJSON, Repair
     from ._structured._marks import Done, NotNull, State, WithState
     from ._structured._nodes import Coercion
@@ -57,6 +58,7 @@ __all__ = [
     "AsyncStream",
     "AuthenticationError",
     "BadRequest",
+    "BulkResult",
     "Cancelled",
     "Change",
     "Choice",
@@ -66,6 +68,7 @@ __all__ = [
     "Comment",
     "ConnectError",
     "Done",
+    "Endpoint",
     "Error",
     "Event",
     "EventStream",
@@ -105,6 +108,8 @@ def __getattr__(name: str) -> object:
     # asyncio, which the first need, costs several times what the rest of the package does.
     if name in ("AsyncClient", "AsyncEventStream", "AsyncStream"):
         from . import _async_client as module
+    elif name in ("BulkResult", "Endpoint"):
+        from ._bulk import _rows as module  # type: ignore[no-redef]
     elif name in ("Change", "PartialJSON", "Repair"):
         from . import _partial as module  # type: ignore[no-redef]
     elif name in ("Done", "NotNull", "State", "WithState"):

@@ -12,9 +12,10 @@ from ._types import Hidden, Limits, Request, hidden, is_secret, shown_url, witho
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+    from ._bulk._rows import BulkResult, Endpoint
     from ._core import Message
     from ._errors import Error
     from .hooks import OnEvent
@@ -326,6 +327,23 @@ class BaseClient(Generic[StreamT, EventStreamT]):
     def _watched_type(self) -> type[StreamT]:
         raise NotImplementedError
 
+    def _for_bulk(
+        self, base_url: str | None, api_key: str | None, buffered_bytes: int
+    ) -> BaseClient[StreamT, EventStreamT]:
+        """The same, elsewhere or with another key, for a job that tries again by itself."""
+        other: BaseClient[StreamT, EventStreamT] = object.__new__(type(self))
+        for name in BaseClient.__slots__:
+            setattr(other, name, getattr(self, name))
+        event, buffered, *rest = self._settings["limits"]
+        limits = (event, min(buffered, buffered_bytes), *rest)
+        other._settings = {**self._settings, "limits": limits, "max_retries": 0}
+        other._kept = {}
+        if base_url is not None:
+            other.base_url, other._own = _base_url(base_url), False
+        if base_url is not None or api_key is not None:
+            other._auth = other._how_it_is_let_in(_optional_text("api_key", api_key), {})
+        return other
+
     def _how_it_is_let_in(
         self, api_key: str | None, options: Mapping[str, str]
     ) -> _providers.KeyHeader | _providers.Aws | None:
@@ -429,6 +447,52 @@ class Client(BaseClient[Stream, EventStream]):
         from ._watch import WatchedStream  # costs an import only where there are hooks
 
         return WatchedStream
+
+    def bulk(
+        self,
+        requests: Iterable[Any],
+        *,
+        concurrency: int = 100,
+        ordered: bool = False,
+        on_result: Callable[[BulkResult], object] | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        endpoints: Sequence[Endpoint] | None = None,
+        into: Any = None,
+        max_retries: int = 4,
+        prices: tuple[float, float] | None = None,
+    ) -> Iterator[BulkResult]:
+        """Ask many requests, so many at a time, and hand out a `BulkResult` for each.
+
+        One thread serves them all, the one that iterates; between results it waits for the
+        network, or for `next(requests)`. Nothing begins before the first `next()`; what ends the
+        iteration (`break` and the loss of the generator, Ctrl-C) cancels all that is under way.
+
+        requests: mappings of the arguments of `stream()`, each with an "id" of its own where it is
+            to have one (default: its place, as text); a str stands for a question of the user's.
+            Lines of an OpenAI batch file are taken too. They are pulled one by one, when there is
+            room: memory does not grow with their number.
+        concurrency: streams at a time.
+        ordered: hand out in the order of the requests, not as they are done.
+        on_result: called with each result before it is handed out.
+        requests_per_minute, tokens_per_minute: of the whole job. What a server refuses by 429, and
+            what it tells by `Retry-After` and rate-limit headers, is learned in any case.
+        endpoints: several keys or servers, by weight; where one fails, others are asked.
+        into: the type of all the answers: `result.parsed`. See `stream()`.
+        max_retries: of a request, behind failures that may pass. What a rate limit refuses is sent
+            again without being counted.
+        prices: of a million tokens, input and output: `result.cost`.
+
+        What goes wrong with a request is its result's `error`. See docs/bulk.md.
+        """
+        from ._bulk import _job, _sync
+
+        job = _job.Job(
+            self, concurrency=concurrency, ordered=ordered,
+            requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute,
+            endpoints=endpoints, into=into, max_retries=max_retries, prices=prices,
+        )  # fmt: skip
+        return _sync.run(job, requests, on_result)
 
     def close(self) -> None:
         """Nothing is held open for a client; here for symmetry with other libraries."""

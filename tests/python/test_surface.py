@@ -17,8 +17,8 @@ from millstream import _core, testing, ui
 
 EXPORTED = {
     "AsyncClient", "AsyncEventStream", "AsyncStream", "AuthenticationError", "BadRequest",
-    "Cancelled", "Change", "Choice", "Chunk", "Client", "Coercion", "Comment", "ConnectError",
-    "Done", "Error", "Event", "EventStream", "ForkedError", "Headers", "LimitExceeded", "Limits",
+    "BulkResult", "Cancelled", "Change", "Choice", "Chunk", "Client", "Coercion", "Comment", "ConnectError",
+    "Done", "Endpoint", "Error", "Event", "EventStream", "ForkedError", "Headers", "LimitExceeded", "Limits",
     "Message", "NotFound", "NotNull", "PartialCall", "PartialJSON", "PermissionDenied",
     "ProtocolError", "ProviderError", "RateLimited", "Repair", "Request", "Response", "ServerError",
     "State", "StatusError", "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage",
@@ -37,7 +37,8 @@ def test_the_exported_names_are_these() -> None:
     }
     # imported only when they are asked for
     lazy = {
-        "AsyncClient", "AsyncEventStream", "AsyncStream", "Change", "Coercion", "Done", "NotNull",
+        "AsyncClient", "AsyncEventStream", "AsyncStream", "BulkResult", "Change", "Coercion",
+        "Done", "Endpoint", "NotNull",
         "PartialCall", "PartialJSON", "Repair", "State", "WithState",
     }  # fmt: skip
     assert public | lazy == EXPORTED | {"annotations", "TYPE_CHECKING"}
