@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import (
     AuthenticationError,
-    BadRequest,
     Cancelled,
     ConnectError,
     Error,
@@ -31,7 +30,7 @@ from .._errors import (
 )
 from .._types import Response, without_password
 from ._limits import Limiter, read_headers
-from ._rows import Asked, BulkResult, Endpoint, duplicate, read_request, refusal
+from ._rows import Asked, BulkResult, Endpoint, Ids, duplicate, read_request, refusal
 
 if TYPE_CHECKING:
     import random
@@ -118,7 +117,7 @@ class Job:
         )
         self._given = 0
         self._ended = False
-        self._ids: set[str] = set()
+        self._ids = Ids()
         self._waiting: deque[Asked] = deque()
         self._later: list[tuple[float, int, Asked]] = []
         self._order = count()
@@ -141,13 +140,12 @@ class Job:
         """The next request."""
         asked = read_request(item, self._given, self._into)
         self._given += 1
-        if asked.error is None and asked.id in self._ids:
+        own = asked.id != str(asked.place)
+        if own and not self._ids.add(asked.id) and asked.error is None:
             asked.error = duplicate(asked.id)
         if asked.error is not None:
             self._finish(asked, None)
             return
-        if asked.id != str(asked.index):
-            self._ids.add(asked.id)
         self._waiting.append(asked)
 
     def end(self) -> None:
@@ -216,7 +214,7 @@ class Job:
     # ---- where to --------------------------------------------------------------------------------
 
     def _target_for(self, asked: Asked, now: float) -> Target | None:
-        """Of those that may be asked now the least ahead; not where it failed, if there are others."""
+        """Of those that may be asked now the least ahead; where it failed, if there is no other."""
         if self._limiter.due > now:
             return None
         ready = [each for each in self._targets if each.due() <= now]
@@ -342,7 +340,7 @@ class Job:
         if self._next is None:
             self.results.append(result)
             return
-        self._behind[asked.index] = result
+        self._behind[asked.place] = result
         while self._next in self._behind:
             self.results.append(self._behind.pop(self._next))
             self._next += 1

@@ -4,12 +4,12 @@ refusals teach. No I/O and no clock: times are arguments, in seconds of any mono
 Requests are paced evenly, so that a limit is met one request at a time and not by a burst.
 
 What is not known is looked for. At first the rate doubles four times a second, until a request is
-refused (429). Then nothing is sent for a while; one request tries whether it goes on, for as long as
-a refusal takes to come. What was accepted from one such stop to the next, by the time that it took,
-is the server's limit: the rate goes just below it, and grows with each request, toward it by a share
-of what is left, and beyond it slowly, then faster. Once it is near its place it stands still after a
-refusal, for a hundred requests for each that was refused, and for a multiple of the pause that the
-server wanted: so about 1 % are refused, and little time is lost.
+refused (429). Then nothing is sent for a while; one request tries whether it goes on, for as long
+as a refusal takes to come. What was accepted from one such stop to the next, by the time that it
+took, is the server's limit: the rate goes just below it, and grows with each request, toward it by
+a share of what is left, and beyond it slowly, then faster. Once it is near its place it stands
+still after a refusal, for a hundred requests for each that was refused, and for a multiple of the
+pause that the server wanted: so about 1 % are refused, and little time is lost.
 
 A server that tells what is left and when it is whole again (`x-ratelimit-*`) needs no refusal: its
 rest, spread over that time, is the rate. Where the rest grows again with time, that settles at half

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._errors import BadRequest, Error
 from .._types import without_password
@@ -166,17 +167,83 @@ def plain(value: Any) -> Any:
 _CHAT_PATHS = ("/chat/completions", "/messages")
 
 
+class Placed(NamedTuple):
+    """A request of which a file says where it stands, and what its id is."""
+
+    index: int
+    id: str
+    item: Any
+
+
+class Ids:
+    """Ids that were seen: 24 to 48 bytes each, whatever their length.
+
+    Kept are 16 bytes of hash, in one open table; two ids of the same hash are not to be met.
+    """
+
+    _BYTES = 16
+
+    def __init__(self) -> None:
+        self._slots = 1 << 10
+        self._table = bytearray(self._slots * self._BYTES)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, id_: str) -> bool:
+        """Whether it is new."""
+        key = self._key(id_)
+        at = self._place(key)
+        if self._table[at : at + self._BYTES] == key:
+            return False
+        self._table[at : at + self._BYTES] = key
+        self._count += 1
+        if 3 * self._count > 2 * self._slots:
+            self._grow()
+        return True
+
+    def __contains__(self, id_: str) -> bool:
+        key = self._key(id_)
+        at = self._place(key)
+        return self._table[at : at + self._BYTES] == key
+
+    def _key(self, id_: str) -> bytes:
+        return blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=self._BYTES).digest()
+
+    def _place(self, key: bytes) -> int:
+        """Where it is, or would be."""
+        slot = int.from_bytes(key[:8], "little")
+        empty = bytes(self._BYTES)
+        while True:
+            slot &= self._slots - 1
+            at = slot * self._BYTES
+            if self._table[at : at + self._BYTES] in (key, empty):
+                return at
+            slot += 1
+
+    def _grow(self) -> None:
+        old, size = self._table, self._BYTES
+        self._slots *= 2
+        self._table = bytearray(self._slots * size)
+        for at in range(0, len(old), size):
+            key = bytes(old[at : at + size])
+            if any(key):
+                place = self._place(key)
+                self._table[place : place + size] = key
+
+
 class Asked:
     """A request, and how it stands with it."""
 
     __slots__ = (
         "arguments", "attempts", "epoch", "error", "failed_at", "id", "index", "into", "parsed",
-        "started", "stream", "target", "tokens",
+        "place", "started", "stream", "target", "tokens",
     )  # fmt: skip
 
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.id = str(index)
+    def __init__(self, place: int) -> None:
+        self.place = self.index = place
+        self.id = str(place)
         self.arguments: dict[str, Any] = {}
         self.into: Any = None
         self.parsed: Any = None
@@ -190,14 +257,17 @@ class Asked:
         self.started = 0.0
 
 
-def read_request(item: Any, index: int, into: Any) -> Asked:
+def read_request(item: Any, place: int, into: Any) -> Asked:
     """A request of any form; what is wrong with it is its `error`.
 
     Forms: a mapping of the arguments of `stream()`, with "prompt" for one question of the user's
     and an optional "id"; a line of an OpenAI batch file ("custom_id", "body"); a str, the question.
+    An exception is what was wrong where it was to be read from.
     """
-    asked = Asked(index)
+    asked = Asked(place)
     asked.into = into
+    if isinstance(item, Placed):
+        asked.index, asked.id, item = item
     try:
         asked.arguments = _arguments_of(item, asked)
     except (TypeError, ValueError) as error:
@@ -220,23 +290,37 @@ def refusal(error: Exception) -> BadRequest:
 
 
 def _arguments_of(item: Any, asked: Asked) -> dict[str, Any]:
+    if isinstance(item, Exception):
+        raise item
     if isinstance(item, str):
         return {"messages": [{"role": "user", "content": item}]}
     if not isinstance(item, Mapping):
         raise TypeError(f"a request must be a mapping or a str, not {type(item).__name__}")
     given = dict(item)
-    name = "custom_id" if "custom_id" in given and "body" in given else "id"
-    id_ = given.pop(name, None)
-    if isinstance(id_, (str, int)) and not isinstance(id_, bool):
-        asked.id = str(id_)
-    elif id_ is not None:
-        raise TypeError(f"{name}: must be a str or an int, not {type(id_).__name__}")
+    name = _name_of_id(given)
+    asked.id = id_of(given, asked.id)
+    given.pop(name, None)
     if name == "custom_id":
         given = _batch_body(given)
     if "prompt" in given and "messages" not in given:
         given["messages"] = [{"role": "user", "content": given.pop("prompt")}]
     asked.into = given.get("into", asked.into)
     return given
+
+
+def _name_of_id(item: Mapping[str, Any]) -> str:
+    return "custom_id" if "custom_id" in item and "body" in item else "id"
+
+
+def id_of(item: Mapping[str, Any], default: str) -> str:
+    """The id that a request gives itself."""
+    name = _name_of_id(item)
+    given = item.get(name)
+    if given is None:
+        return default
+    if isinstance(given, bool) or not isinstance(given, (str, int)):
+        raise TypeError(f"{name}: must be a str or an int, not {type(given).__name__}")
+    return str(given)
 
 
 def _batch_body(line: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ Exit codes:
 
 _COMMANDS = {
     "chat": "ask a model, once or in a conversation",
+    "bulk": "from a file of requests to a file of answers",
     "events": "print the events of a server as they come",
     "mock": "a model server for tests",
     "record": "write down what a server really answers",

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import Chunk, Client, Error, Stream
-from .._providers import PROVIDERS
+from ._clients import client_of, of_client
 from ._commands import TERMINATED, code_of, complain, note, put
 from ._show import Show, show_for
 from .events import AsText
@@ -22,41 +22,9 @@ _END = "Ctrl-D ends the conversation, Ctrl-C the answer."
 # ---- arguments -----------------------------------------------------------------------------------
 
 
-def _pairs(
-    context: click.Context, parameter: click.Parameter, lines: tuple[str, ...]
-) -> dict[str, str]:
-    pairs = {}
-    for line in lines:
-        name, equals, value = line.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"{line!r} is not of the form NAME=VALUE")
-        pairs[name] = value
-    return pairs
-
-
-def _params(
-    context: click.Context, parameter: click.Parameter, lines: tuple[str, ...]
-) -> dict[str, Any]:
-    given = _pairs(context, parameter, lines)
-    for name in {"model", "messages", "system"} & {*given}:
-        raise click.BadParameter(f"{name!r} has its own place, not here")
-    return {name: _value(text) for name, text in given.items()}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
 def _text(given: str) -> str:
     """What was typed or given as an argument; bytes that are no UTF-8 as in a pipe."""
     return given.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _complete_provider(context: click.Context, parameter: click.Parameter, begin: str) -> list[str]:
-    return [name for name in sorted(PROVIDERS) if name.startswith(begin)]
 
 
 def _prompt_of(words: Sequence[str]) -> str | None:
@@ -212,58 +180,7 @@ def _turn(asker: _Asker, messages: list[Any], text: str) -> int:
 
 @click.command("chat")
 @click.argument("prompt", nargs=-1)
-@click.option(
-    "-P",
-    "--provider",
-    envvar="MILLSTREAM_PROVIDER",
-    show_envvar=True,
-    default="openai",
-    show_default=True,
-    shell_complete=_complete_provider,
-    help="A provider's name.",
-)
-@click.option(
-    "--base-url",
-    envvar="MILLSTREAM_BASE_URL",
-    show_envvar=True,
-    metavar="URL",
-    help="Another server, with its version path.",
-)
-@click.option(
-    "-m",
-    "--model",
-    envvar="MILLSTREAM_MODEL",
-    show_envvar=True,
-    required=True,
-    help="The model's name.",
-)
-@click.option(
-    "--api-key",
-    envvar="MILLSTREAM_API_KEY",
-    show_envvar=True,
-    metavar="KEY",
-    help="Default: the provider's own variable, which other users cannot see.",
-)
-@click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation.")
-@click.option(
-    "-p",
-    "--param",
-    "params",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_params,
-    help="What else is asked: temperature=0.2, max_tokens=500, or any field of the provider's, "
-    "as JSON.",
-)
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_pairs,
-    help="What the provider's address needs: region=eu-west-1.",
-)
+@of_client("-o", "--option", model_required=True)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="For the whole answer.")  # fmt: skip
 @click.option("--json", "form", flag_value="json", help="A line of JSON for each chunk.")
@@ -298,15 +215,7 @@ def command(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # a hidden cursor comes back
     text = _prompt_of(prompt)
-    try:
-        client = Client(
-            provider, base_url=base_url, api_key=api_key, timeout=timeout,
-            options=options or None,  # type: ignore[arg-type]  # checked there
-        )  # fmt: skip
-    except (ValueError, TypeError) as error:
-        if isinstance(error, Error):
-            raise
-        raise click.UsageError(str(error)) from None
+    client = client_of(provider, base_url, api_key, options, timeout)
     question = {"model": model, "system": system and _text(system), **params}
     asker = _Asker(client, question, form, reasoning, quiet)
     if text is None:

@@ -384,7 +384,7 @@ def compact(value: object) -> str:
 def _schema(into: Any) -> Schema:
     from .._structured._schema import Schema
 
-    return Schema(into)
+    return into if isinstance(into, Schema) else Schema(into)
 
 
 # ---- types ---------------------------------------------------------------------------------------

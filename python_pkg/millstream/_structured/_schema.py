@@ -73,6 +73,18 @@ class Schema:
     def __init__(self, into: Any) -> None:
         self.json = _at_root(_written(into))
         self.name = _NAME.sub("_", getattr(into, "__name__", "answer"))[:_NAME_CHARACTERS]
+        self._check()
+
+    @classmethod
+    def of_json(cls, schema: Json) -> Schema:
+        """A schema that is written already: `into=` takes it too. Answers are read as a dict."""
+        self = cls.__new__(cls)
+        self.json = _at_root(schema)
+        self.name = _NAME.sub("_", str(schema.get("title", "answer")))[:_NAME_CHARACTERS]
+        self._check()
+        return self
+
+    def _check(self) -> None:
         if self.json.get("type") != "object":
             raise ValueError(
                 "into: the answer must be an object; put the value into a field of a class"
