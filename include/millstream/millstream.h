@@ -370,8 +370,11 @@ MILL_API int mill_stream_retry(mill_stream *stream, unsigned number, mill_retry 
 
 /* ---- waiting for many ------------------------------------------------------------------------- */
 
-/* What to be told of a stream: something to take (or the end), or the answer's head (or the end). */
-enum mill_wait { MILL_WAIT_CHUNK = 1, MILL_WAIT_RESPONSE };
+/*
+ * What to be told of a stream: something to take (or the end), the answer's head (or the end), or
+ * half of limits.buffered_bytes (or the end), for who wants the whole and need not see each chunk.
+ */
+enum mill_wait { MILL_WAIT_CHUNK = 1, MILL_WAIT_RESPONSE, MILL_WAIT_HALF };
 
 /*
  * A waiter collects the streams that became ready: one for a thread that waits, or one for an event

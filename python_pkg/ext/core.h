@@ -145,7 +145,7 @@ bool waiter_is_of(PyObject *waiter, PyObject *loop);
  * Report the stream to who waits for it, once, when it has something: 0 where it has already, -1
  * where another Waiter reports it. In the stream's critical section.
  */
-int waiter_arm(PyObject *waiter, StreamObject *stream, bool head);
+int waiter_arm(PyObject *waiter, StreamObject *stream, enum mill_wait what);
 /* The exception for that -1. */
 void waiter_raise_foreign(void);
 /* Not any more. In the stream's critical section. */

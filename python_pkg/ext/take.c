@@ -73,7 +73,8 @@ static int arm_and_list(TakeObject *self) {
   int armed;
   bool wakes;
   Py_BEGIN_CRITICAL_SECTION(stream);
-  armed = waiter_arm(self->waiter, stream, self->head || any_sleeps(stream, true));
+  bool head = self->head || any_sleeps(stream, true);
+  armed = waiter_arm(self->waiter, stream, head ? MILL_WAIT_RESPONSE : MILL_WAIT_CHUNK);
   wakes = armed == 0 && any_sleeps(stream, false);
   if (armed > 0 || wakes)
     list(self);

@@ -92,11 +92,10 @@ bool waiter_is_of(PyObject *waiter, PyObject *loop) {
   return mine && mine == loop;
 }
 
-int waiter_arm(PyObject *waiter, StreamObject *stream, bool head) {
+int waiter_arm(PyObject *waiter, StreamObject *stream, enum mill_wait what) {
   if (stream->loop && stream->loop != waiter)
     return -1;
-  int result = mill_waiter_arm(((WaiterObject *)waiter)->waiter, stream->stream,
-                               head ? MILL_WAIT_RESPONSE : MILL_WAIT_CHUNK, stream);
+  int result = mill_waiter_arm(((WaiterObject *)waiter)->waiter, stream->stream, what, stream);
   if (result != MILL_OK)
     return 0;
   stream->loop = waiter;
@@ -152,15 +151,18 @@ static StreamObject *as_stream(PyObject *self, PyObject *object) {
 
 static PyObject *arm(PyObject *self, PyObject *args) {
   PyObject *object;
-  int response;
-  if (!PyArg_ParseTuple(args, "Op:arm", &object, &response))
+  int response, half = 0;
+  if (!PyArg_ParseTuple(args, "Op|p:arm", &object, &response, &half))
     return NULL;
   StreamObject *stream = as_stream(self, object);
   if (!stream)
     return NULL;
   int armed;
   Py_BEGIN_CRITICAL_SECTION(stream);
-  armed = waiter_arm(self, stream, response);
+  armed = waiter_arm(self, stream,
+                     half       ? MILL_WAIT_HALF
+                     : response ? MILL_WAIT_RESPONSE
+                                : MILL_WAIT_CHUNK);
   Py_END_CRITICAL_SECTION();
   if (armed < 0) {
     waiter_raise_foreign();
@@ -192,8 +194,9 @@ static PyMethodDef waiter_methods[] = {
     {"fileno", waiter_fileno, METH_NOARGS,
      "fileno($self, /)\n--\n\nThe descriptor; readable while take() would give something."},
     {"arm", arm, METH_VARARGS,
-     "arm($self, stream, response, /)\n--\n\n"
-     "Report the stream once, when it has something to take (or its response's head is there).\n"
+     "arm($self, stream, response, half=False, /)\n--\n\n"
+     "Report the stream once, when it has something to take (or its response's head is there, or\n"
+     "half of what it may hold, or its end).\n"
      "False where that is so already: then nothing is armed. RuntimeError where another Waiter\n"
      "reports it: until that disarms it, it is that one's."},
     {"disarm", disarm, METH_O,

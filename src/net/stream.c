@@ -135,12 +135,23 @@ void mill_stream_restart(mill_stream *stream) {
 
 /* ---- both sides ------------------------------------------------------------------------------ */
 
+/*
+ * Looked at behind what makes it so, and behind arming: the queue's count of bytes is read by a
+ * read-modify-write, so that of two threads the later one sees what the other did before.
+ */
+static bool is_half_full_or_over(mill_stream *stream) {
+  return atomic_load(&stream->ended) || atomic_load(&stream->cancelled) ||
+         mill__queue_bytes(&stream->queue) >= stream->request.set.limits.buffered_bytes / 2;
+}
+
 void mill__stream_notify(mill_stream *stream, int what) {
   /*
    * A read-modify-write of `armed` on both sides: either the consumer, which arms and then looks,
    * sees what was published before this, or this sees it armed.
    */
   if (what == MILL__ARMED_DATA) {
+    if (atomic_load(&stream->armed) == MILL__ARMED_HALF && !is_half_full_or_over(stream))
+      return;
     if (atomic_exchange(&stream->armed, MILL__ARMED_NO) == MILL__ARMED_NO)
       return;
   } else {
@@ -357,8 +368,20 @@ static bool response_ready(mill_stream *stream) {
          atomic_load(&stream->response);
 }
 
+static bool half_ready(mill_stream *stream) {
+  return stream->outcome || hard_end(stream) || is_half_full_or_over(stream);
+}
+
 bool mill__stream_has(mill_stream *stream, enum mill_wait what) {
-  return what == MILL_WAIT_RESPONSE ? response_ready(stream) : mill_stream_ready(stream);
+  switch (what) {
+  case MILL_WAIT_RESPONSE:
+    return response_ready(stream);
+  case MILL_WAIT_HALF:
+    return half_ready(stream);
+  case MILL_WAIT_CHUNK:
+    break;
+  }
+  return mill_stream_ready(stream);
 }
 
 static int wait_for(mill_stream *stream, enum mill_wait what, int64_t timeout_ms) {

@@ -350,7 +350,8 @@ class Job:
         if self._prices is None or usage is None:
             return None
         tokens = (usage.input_tokens or 0, usage.output_tokens or 0)
-        return sum(n * price for n, price in zip(tokens, self._prices, strict=True)) / 1e6
+        total: float = sum(n * price for n, price in zip(tokens, self._prices, strict=True))
+        return total / 1e6
 
     def _count_tokens(self, asked: Asked, stream: BaseStream) -> None:
         if not (asked.target.limiter.counts_tokens or self._limiter.counts_tokens):
@@ -371,7 +372,7 @@ class Job:
             return
         came = stream.timing.first_byte or 0.0
         if now - asked.started - came <= _LATE_HEAD_S:
-            asked.target.limiter.told(now, read_headers(head[2], time.time()))  # type: ignore[index]
+            asked.target.limiter.told(now, read_headers(head[2], time.time()))
 
     @staticmethod
     def _tell_hooks(stream: BaseStream, error: Error | None) -> None:
@@ -380,7 +381,7 @@ class Job:
         if watch is None:
             return
         try:
-            watch.head(stream, Response(*stream._poll_head()))  # type: ignore[misc]
+            watch.head(stream, Response(*stream._poll_head()))
         except Error:
             pass  # there is none
         if stream.timing.chunks:

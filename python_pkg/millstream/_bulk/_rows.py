@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .._errors import BadRequest, Error
 from .._types import without_password
@@ -167,7 +167,8 @@ def plain(value: Any) -> Any:
 _CHAT_PATHS = ("/chat/completions", "/messages")
 
 
-class Placed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Placed:
     """A request of which a file says where it stands, and what its id is."""
 
     index: int
@@ -267,7 +268,7 @@ def read_request(item: Any, place: int, into: Any) -> Asked:
     asked = Asked(place)
     asked.into = into
     if isinstance(item, Placed):
-        asked.index, asked.id, item = item
+        asked.index, asked.id, item = item.index, item.id, item.item
     try:
         asked.arguments = _arguments_of(item, asked)
     except (TypeError, ValueError) as error:

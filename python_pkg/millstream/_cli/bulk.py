@@ -12,7 +12,7 @@ import click
 
 from .. import BulkResult, Client, Endpoint
 from .._bulk._files import Requests, Results
-from .._bulk._rows import DUPLICATE_ID, Ids
+from .._bulk._rows import DUPLICATE_ID, Ids, Placed
 from ._clients import client_of, of_client
 from ._commands import ERROR, code_of, complain, note, put
 from ._progress import Progress, progress_for
@@ -63,7 +63,7 @@ def _with_defaults(requests: Requests, defaults: dict[str, Any]) -> Iterator[Any
                 item = {**item, "body": {**defaults, **inner}}
             else:
                 item = {**defaults, **item}
-        yield placed._replace(item=item)
+        yield Placed(placed.index, placed.id, item)
 
 
 class _Work:
@@ -127,7 +127,7 @@ def _run(
 @click.option("--max-retries", type=click.IntRange(0, 100), default=4, show_default=True,
               help="Of a request that failed for what may pass.")  # fmt: skip
 @click.option("--price-in", type=click.FloatRange(min=0), metavar="PRICE",
-              help="Of a million input tokens; with --price-out each answer has its cost.")  # fmt: skip
+              help="Of a million input tokens; each answer has its cost.")  # fmt: skip
 @click.option("--price-out", type=click.FloatRange(min=0), metavar="PRICE",
               help="Of a million output tokens.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Ask again what failed in former runs.")
