@@ -4,12 +4,12 @@ refusals teach. No I/O and no clock: times are arguments, in seconds of any mono
 Requests are paced evenly, so that a limit is met one request at a time and not by a burst.
 
 What is not known is looked for. At first the rate doubles four times a second, until a request is
-refused (429). Then nothing is sent for a while; one request tries whether it goes on, for as long
-as a refusal takes to come. What was accepted from one such stop to the next, by the time that it
-took, is the server's limit: the rate goes just below it, and grows with each request, toward it by
-a share of what is left, and beyond it slowly, then faster. Once it is near its place it stands
-still after a refusal, for a hundred requests for each that was refused, and for a multiple of the
-pause that the server wanted: so about 1 % are refused, and little time is lost.
+refused (429). Then nothing is sent for a while, and one request tries whether it goes on, for as
+long as a refusal takes to come. What was accepted so far tells about where the limit is; from there
+it is a bisection: a rate that was kept up for some seconds is a lower bound, one that was refused
+an upper. When they are close, the lower one is held, for a multiple of what the stop has cost in
+time and in refused requests (so that both stay small), before a little more is tried. A lower bound
+that is refused later was tried for too short: it is taken lower, and tried for longer.
 
 A server that tells what is left and when it is whole again (`x-ratelimit-*`) needs no refusal: its
 rest, spread over that time, is the rate. Where the rest grows again with time, that settles at half
@@ -26,22 +26,20 @@ _FIRST_RATE = 200.0  # requests a second, where nothing is known
 _DOUBLING_S = 0.25
 _MOST = 1e6
 # What may be sent at once after a time in which nothing was: a loop is not always on time.
-_LATE_S = 0.05
-_BELOW = 0.98  # of what is taken for the limit
-_ABOVE = 1.03
-_HALF = 0.5  # where too few were accepted to tell
-_ENOUGH = 5
+_LATE_S = 0.02
+_TEST_S, _LONGEST_TEST_S, _TEST_REQUESTS = 4.0, 60.0, 50  # without a refusal: a lower bound
+_CLOSE = 1.03  # bounds that need no more search
+_MORE = 0.02  # what is tried above the lower bound; doubled with each success
+_ENOUGH = 5  # accepted requests that tell a rate
+_ABOUT = (0.5, 1.1)  # the first bounds, in times of what was accepted
+_LOWER = 0.8  # where a lower bound was none
 _LEAST = 1 / 60  # a request a minute
-_NEAR = 100  # so many without a refusal: the rate is near its place
-_STILL_REQUESTS, _STILL_AT_MOST = 100, 5000
-_STILL_PAUSES = 40
-_APPROACH = 1 / 60
-_CREEP = 1e-4
-_CREEP_DOUBLES = 300
+_HOLD_TIMES = 40  # as long as the stop was
+_HOLD_REQUESTS, _HOLD_AT_MOST = 100, 5000  # for each that was refused
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 60.0
 _EMPTY_PAUSE_S = 1.0
 _ROUNDED_S = 1.0  # a Retry-After is in whole seconds, which says little of the time needed
-_VERDICTS = 3  # how much longer than a refusal takes is waited for one
+_VERDICTS = 1.5  # how much longer than a refusal takes is waited for one
 _FEW_TOKENS = 64  # an answer's, where none was seen yet
 
 
@@ -63,6 +61,10 @@ class Pace:
         """They are spent."""
         if self.rate:
             self._next = max(self._next, now - _LATE_S) + units / self.rate
+
+    def restart(self, now: float) -> None:
+        """Nothing could be spent before: that time is no reason for a burst."""
+        self._next = max(self._next, now)
 
     def give_back(self, units: float) -> None:
         """They were not needed; negative: there were more."""
@@ -100,13 +102,13 @@ class Limiter:
             self._learned["requests"].rate = _FIRST_RATE
         self._doubles_at = now + _DOUBLING_S
         self._held_until = now
-        self._tries_until = now
-        self._still_until = now
-        self._still = 0.0
-        self._high = _MOST
+        self._low, self._high = 0.0, _MOST
+        self._low_is_sure = False
+        self._more = _MORE
+        self._test_s = _TEST_S
+        self._holds_until, self._holds_requests = now, 0
         self._pauses = 0  # in a row; 0: open
         self._tries = False
-        self._near = False
         self._opened = self._stopped = now
         self._closed_s = 0.0  # as far as that is sure
         self._sent = self._refused = 0  # since it opened
@@ -146,7 +148,7 @@ class Limiter:
         if not self._pauses:
             self._sent += 1
             if self._learns and not self._searching:
-                self._grow(now)
+                self._advance(now)
         for pace in (self._caps[0], self._learned["requests"]):
             pace.spend(now)
         for pace in (self._caps[1], self._learned["tokens"]):
@@ -207,35 +209,58 @@ class Limiter:
             self._tries = False
             self._held_until = now + _VERDICTS * self._latency
             return
-        self._settle()
+        self._settle(now)
+        self._learned["requests"].restart(now)
         self._opened, self._pauses, self._sent, self._refused = now, 0, 0, 0
 
-    def _settle(self) -> None:
-        """Put the rate just below what was accepted before the stop."""
-        pace = self._learned["requests"]
-        self._searching = False
+    def _settle(self, now: float) -> None:
+        """Behind a stop: the rate was too high."""
         accepted = self._sent - self._refused + self._pauses  # those that tried are not `sent`
         seconds = max(self._stopped - self._opened, self._closed_s)
-        self._near = self._near or accepted >= _NEAR
-        self._still = min(_STILL_REQUESTS * self._refused, _STILL_AT_MOST)
-        if accepted < _ENOUGH or seconds <= 0:
-            self._high, pace.rate = pace.rate, max(pace.rate * _HALF, _LEAST)
-            return
-        limit = min(accepted / seconds, pace.rate)
-        self._high, pace.rate = limit * _ABOVE, max(limit * _BELOW, _LEAST)
+        known = accepted / seconds if accepted >= _ENOUGH and seconds > 0 else 0.0
+        if self._searching:
+            self._searching = False
+            about = known or self.rate / 2
+            self._low, self._high = _ABOUT[0] * about, min(self.rate, _ABOUT[1] * about)
+        else:
+            self._high = min(self.rate, _ABOUT[1] * known or self.rate)
+            self._lower_low()
+        self._more = _MORE
+        self._holds_until = now + _HOLD_TIMES * (now - self._stopped)
+        self._holds_requests = min(_HOLD_REQUESTS * self._refused, _HOLD_AT_MOST)
+        self._choose()
 
-    def _grow(self, now: float) -> None:
-        beyond = self._sent - (self._still if self._near else 0)
-        if beyond <= 0 or (self._near and now < self._still_until):
+    def _lower_low(self) -> None:
+        if self._low * 1.001 < self._high:
             return
-        pace = self._learned["requests"]
-        step = (self._high - pace.rate) * _APPROACH
-        creep = pace.rate * min(_CREEP * 2 ** min(beyond / _CREEP_DOUBLES, 10), 0.01)
-        pace.rate = min(pace.rate + max(step, creep), _MOST)
+        if self._low_is_sure:
+            self._test_s = min(2 * self._test_s, _LONGEST_TEST_S)
+        self._low = max(self._high * _LOWER, _LEAST)
+        self._low_is_sure = False
+
+    def _choose(self) -> None:
+        """The next rate: between the bounds; the lower one where it is a guess, or they are close."""
+        is_close = self._high <= self._low * _CLOSE
+        rate = (self._low + self._high) / 2 if self._low_is_sure and not is_close else self._low
+        self._learned["requests"].rate = max(min(rate, _MOST), _LEAST)
+
+    def _advance(self, now: float) -> None:
+        """While nothing is refused: what was kept up for long enough is a lower bound."""
+        if now - self._opened < self._test_s or self._sent < _TEST_REQUESTS:
+            return
+        self._low, self._low_is_sure = self.rate, True
+        if self._high <= self._low * _CLOSE:
+            if now < self._holds_until or self._sent < self._holds_requests:
+                return
+            self._high = self._low * (1 + 2 * self._more)
+            self._more *= 2
+            self._learned["requests"].rate = (self._low + self._high) / 2
+        else:
+            self._choose()
+        self._opened, self._sent, self._refused = now, 0, 0
 
     def _hold(self, now: float, pause: float) -> None:
         self._held_until = max(self._held_until, now + pause)
-        self._still_until = max(self._still_until, self._held_until + _STILL_PAUSES * pause)
 
 
 _GIVE_UP = 20  # pauses in a row: a quarter of an hour at least
