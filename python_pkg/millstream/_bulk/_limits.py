@@ -32,7 +32,7 @@ _CLOSE = 1.03  # bounds that need no more search
 _MORE = 0.02  # what is tried above the lower bound; doubled with each success
 _ENOUGH = 5  # accepted requests that tell a rate
 _ABOUT = (0.5, 1.1)  # the first bounds, in times of what was accepted
-_LOWER = 0.8  # where a lower bound was none
+_LOWER, _LITTLE_LOWER = 0.8, 0.96  # where a lower bound was none; one that was tried
 _LEAST = 1 / 60  # a request a minute
 _HOLD_TIMES = 40  # as long as the stop was
 _HOLD_REQUESTS, _HOLD_AT_MOST = 100, 5000  # for each that was refused
@@ -233,13 +233,15 @@ class Limiter:
     def _lower_low(self) -> None:
         if self._low * 1.001 < self._high:
             return
+        lower = _LOWER
         if self._low_is_sure:
+            lower = _LITTLE_LOWER
             self._test_s = min(2 * self._test_s, _LONGEST_TEST_S)
-        self._low = max(self._high * _LOWER, _LEAST)
+        self._low = max(self._high * lower, _LEAST)
         self._low_is_sure = False
 
     def _choose(self) -> None:
-        """The next rate: between the bounds; the lower one where it is a guess, or they are close."""
+        """The next rate: between the bounds, or the lower one: a guess, or close to the other."""
         is_close = self._high <= self._low * _CLOSE
         rate = (self._low + self._high) / 2 if self._low_is_sure and not is_close else self._low
         self._learned["requests"].rate = max(min(rate, _MOST), _LEAST)
