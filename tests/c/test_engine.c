@@ -548,6 +548,51 @@ static void test_leaving_a_waiter(void) {
   mill_engine_free(engine);
 }
 
+/* Who waits for half is told when there is that much, and at the end; not of each chunk. */
+static void test_waiting_for_half(void) {
+  mill_engine *engine = new_engine();
+  struct server *server = server_start(flood_events, NULL);
+  mill_request request = request_to(server);
+  request.limits.buffered_bytes = 16 << 10;
+  mill_waiter *waiter;
+  CHECK_INT(mill_waiter_new(&waiter), MILL_OK);
+  mill_stream *stream = start_stream(engine, &request);
+  mill_chunk chunk;
+  int code = MILL_AGAIN;
+  size_t n_chunks = 0, n_waits = 0;
+  while (code == MILL_AGAIN) {
+    if (mill_waiter_arm(waiter, stream, MILL_WAIT_HALF, stream) == MILL_OK) {
+      n_waits++;
+      while (mill_waiter_wait(waiter, -1) != MILL_OK) {
+      }
+      CHECK(mill_waiter_take(waiter) == stream);
+    }
+    CHECK(atomic_load(&stream->ended) || mill__queue_bytes(&stream->queue) >= 8 << 10);
+    while ((code = mill_stream_next(stream, &chunk)) == MILL_OK)
+      n_chunks++;
+  }
+  CHECK_INT(code, MILL_END);
+  CHECK_INT(n_chunks, N_FLOOD + 1);
+  CHECK(n_waits * 10 < n_chunks);
+  mill_stream_free(stream);
+  server_stop(server);
+
+  server = server_start(one_chunk_and_hold, NULL);
+  request = request_to(server);
+  stream = start_stream(engine, &request);
+  while (!mill_stream_has_chunk(stream))
+    sched_yield();
+  CHECK_INT(mill_waiter_arm(waiter, stream, MILL_WAIT_HALF, stream), MILL_OK);
+  CHECK(mill_waiter_take(waiter) == NULL);
+  mill_stream_cancel(stream);
+  CHECK_INT(mill_waiter_wait(waiter, -1), MILL_OK);
+  CHECK(mill_waiter_take(waiter) == stream);
+  mill_stream_free(stream);
+  mill_waiter_free(waiter);
+  server_stop(server);
+  mill_engine_free(engine);
+}
+
 struct armer {
   mill_waiter *waiter;
   mill_stream *stream;
@@ -977,6 +1022,7 @@ int main(void) {
       test_has_chunk,
       test_waiter_with_many_streams,
       test_leaving_a_waiter,
+      test_waiting_for_half,
       test_no_lost_wakeup,
       test_engine_free_with_live_streams,
       test_engine_free_with_a_full_queue,

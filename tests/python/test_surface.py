@@ -17,12 +17,13 @@ from millstream import _core, testing, ui
 
 EXPORTED = {
     "AsyncClient", "AsyncEventStream", "AsyncStream", "AuthenticationError", "BadRequest",
-    "BulkResult", "Cancelled", "Change", "Choice", "Chunk", "Client", "Coercion", "Comment", "ConnectError",
-    "Done", "Endpoint", "Error", "Event", "EventStream", "ForkedError", "Headers", "LimitExceeded", "Limits",
-    "Message", "NotFound", "NotNull", "PartialCall", "PartialJSON", "PermissionDenied",
-    "ProtocolError", "ProviderError", "RateLimited", "Repair", "Request", "Response", "ServerError",
-    "State", "StatusError", "Stream", "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage",
-    "ValidationError", "WithState", "metrics", "wait",
+    "BulkResult", "Cancelled", "Change", "Choice", "Chunk", "Client", "Coercion", "Comment",
+    "ConnectError", "Done", "Endpoint", "Error", "Event", "EventStream", "ForkedError",
+    "Headers", "LimitExceeded", "Limits", "Message", "NotFound", "NotNull", "PartialCall",
+    "PartialJSON", "PermissionDenied", "ProtocolError", "ProviderError", "RateLimited",
+    "Repair", "Request", "Response", "ServerError", "State", "StatusError", "Stream",
+    "StreamInterrupted", "Timeout", "Timing", "ToolCall", "Usage", "ValidationError",
+    "WithState", "metrics", "wait",
 }  # fmt: skip
 STUBS = Path(millstream.__file__).with_name("_core.pyi")
 

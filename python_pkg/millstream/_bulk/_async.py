@@ -178,7 +178,7 @@ def _fill(job: Job, streams: _Streams, source: _Source) -> bool:
     while True:
         for stream in job.start():
             streams.add(stream)
-        if job.results or not job.wants:
+        if not job.wants:
             return False
         try:
             item = source.next()

@@ -122,6 +122,7 @@ class Job:
         self._later: list[tuple[float, int, Asked]] = []
         self._order = count()
         self._active: dict[BaseStream, Asked] = {}
+        self._starts_at = now  # the first of those that wait
         self._next = 0 if ordered else None
         self._behind: dict[int, BulkResult] = {}
 
@@ -130,7 +131,7 @@ class Job:
     @property
     def wants(self) -> bool:
         """Whether another request can be taken now."""
-        if self._ended or self._waiting:
+        if self._ended or self._waiting or len(self.results) >= self._concurrency:
             return False
         if self._next is not None and self._given - self._next >= _AHEAD * self._concurrency:
             return False
@@ -167,8 +168,8 @@ class Job:
         started = []
         while self._waiting and len(self._active) < self._concurrency:
             asked = self._waiting[0]
-            target = self._target_for(asked, now)
-            if target is None:
+            target, self._starts_at = self._place_for(asked, now)
+            if self._starts_at > now:
                 break
             self._waiting.popleft()
             stream = self._send(asked, target, now)
@@ -176,16 +177,11 @@ class Job:
                 started.append(stream)
         return started
 
-    @property
-    def streams(self) -> int:
-        """How many are open."""
-        return len(self._active)
-
     def delay(self) -> float | None:
         """Seconds until `start` may have something to do; None: not before a stream ends."""
         times = [self._later[0][0]] if self._later else []
         if self._waiting and len(self._active) < self._concurrency:
-            times.append(max(self._limiter.due, min(each.due() for each in self._targets)))
+            times.append(self._starts_at)
         return max(0.0, min(times) - self.clock()) if times else None
 
     def look(self, stream: BaseStream) -> bool:
@@ -213,17 +209,17 @@ class Job:
 
     # ---- where to --------------------------------------------------------------------------------
 
-    def _target_for(self, asked: Asked, now: float) -> Target | None:
-        """Of those that may be asked now the least ahead; where it failed, if there is no other."""
-        if self._limiter.due > now:
-            return None
-        ready = [each for each in self._targets if each.due() <= now]
-        fresh = [each for each in ready if each not in asked.failed_at]
-        if not fresh and len(asked.failed_at) < len(self._targets):
-            others = [each for each in self._targets if each not in asked.failed_at]
-            if min(each.rests_until for each in others) <= now:
-                return None  # one of them has to be waited for, for its rate alone
-        return min(fresh or ready, key=lambda each: each.passed, default=None)
+    def _place_for(self, asked: Asked, now: float) -> tuple[Target, float]:
+        """Which endpoint, and when: the least ahead of those that may be asked now.
+
+        Where it failed only if there is no other. One whose limit was not met yet is waited for:
+        else weights would say nothing while rates are looked for.
+        """
+        awake = [each for each in self._targets if each.rests_until <= now] or self._targets
+        fresh = [each for each in awake if each not in asked.failed_at] or awake
+        free = [each for each in fresh if each.limiter.is_searching or each.due() <= now]
+        target = min(free, key=lambda each: each.passed) if free else min(fresh, key=Target.due)
+        return target, max(target.due(), self._limiter.due)
 
     def _send(self, asked: Asked, target: Target, now: float) -> BaseStream | None:
         arguments = asked.arguments

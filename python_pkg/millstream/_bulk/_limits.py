@@ -123,6 +123,11 @@ class Limiter:
         return self._learned["requests"].rate
 
     @property
+    def is_searching(self) -> bool:
+        """No limit was met, and none was given."""
+        return self._searching and not any(pace.rate for pace in self._caps)
+
+    @property
     def counts_tokens(self) -> bool:
         """What a request needs of them has to be told to `start`."""
         return bool(self._caps[1].rate or self._learned["tokens"].rate)

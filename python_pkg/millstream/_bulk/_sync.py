@@ -50,7 +50,7 @@ def _fill(job: Job, waiter: _core.Waiter, source: Iterator[Any]) -> None:
     while True:
         for stream in job.start():
             _take(job, waiter, stream)
-        if job.results or not job.wants:
+        if not job.wants:
             return
         try:
             job.give(next(source))
