@@ -300,7 +300,7 @@ class Job:
         others = [each for each in self._targets if each not in asked.failed_at]
         if any(each.rests_until <= now for each in others):
             return 0.0
-        longest = min(_FIRST_DELAY_S * 2 ** (asked.attempts - 1), _LONGEST_DELAY_S)
+        longest: float = min(_FIRST_DELAY_S * 2 ** (asked.attempts - 1), _LONGEST_DELAY_S)
         return longest * (0.5 + self._random.random() / 2)
 
     def _parse(self, asked: Asked, stream: BaseStream) -> Error | None:
