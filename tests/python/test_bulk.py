@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import millstream
-from answers import eventually
+from answers import Task, chat, eventually, head, http_chunks
 from conftest import API_KEY, Connect, Serve
 from millstream import AsyncClient, BulkResult, Endpoint, mock
+from millstream._bulk import _sync
+from millstream._bulk._job import Job
 from millstream._bulk._rows import Ids
 
 Ask = Callable[..., list[BulkResult]]
@@ -318,6 +320,30 @@ def test_a_quota_that_is_used_up_is_not_waited_for(serve: Serve, bulk: Ask) -> N
     body = {"error": {"message": "no money", "code": "insufficient_quota"}}
     (result,) = bulk(serve(mock.Error(429, body=body)), [question("q")])
     assert isinstance(result.error, millstream.RateLimited)
+
+
+@pytest.mark.parametrize("tells", [False, True])
+def test_a_limit_is_read_from_the_head_of_an_answer_that_goes_on(
+    serve: Serve, connect: Connect, tells: bool
+) -> None:
+    gate = mock.Gate()
+    limits = {"x_ratelimit_remaining_requests": "1", "x_ratelimit_reset_requests": "60s"}
+    begun = head(Transfer_Encoding="chunked", **(limits if tells else {}))
+    job = Job(
+        connect(serve(mock.Raw([begun + http_chunks([chat("a")]), gate]))),
+        concurrency=50, ordered=False, requests_per_minute=None, tokens_per_minute=None,
+        endpoints=None, into=None, max_retries=0, prices=None,
+    )  # fmt: skip
+    limiter = job._targets[0].limiter
+    results = _sync.run(job, (question(str(n)) for n in itertools.count()), None)
+    first = Task(lambda: next(results))
+    if tells:
+        assert eventually(lambda: limiter.rate == 1 / 60)
+    else:
+        assert eventually(lambda: len(job._active) == 50)
+        assert limiter.rate >= 200
+    gate.open()
+    assert isinstance(first.result().error, millstream.StreamInterrupted)
 
 
 def test_requests_a_minute_are_kept(serve: Serve, bulk: Ask) -> None:

@@ -64,7 +64,7 @@ class _Streams:
         if stream not in self._notes:
             note = self._notes[stream] = _Note(stream, self._ready, self._bell)
             self._hub.add(stream, note, False)
-        while not self._hub.arm(stream, half=True):
+        while not self._hub.arm(stream, half=not self._job.awaits_head(stream)):
             if not self._job.look(stream):
                 self._remove(stream)
                 return

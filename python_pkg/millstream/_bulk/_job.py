@@ -44,6 +44,7 @@ _FAILURES_TO_REST = 3
 _AHEAD = 4  # in order: how far results may run ahead, in times of `concurrency`
 _BUFFERED_BYTES = 64 << 10
 _LATE_HEAD_S = 2.0  # what headers of that age say of a limit is old
+_HEAD_EVERY_S = 0.1  # the next stream's is looked at when it comes
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}  # no waiting helps
 _ANOTHER_MAY = (AuthenticationError, PermissionDenied, NotFound)
 _AGAIN = (ConnectError, ServerError, StreamInterrupted, Timeout)
@@ -62,6 +63,7 @@ class Target:
         self.step = 1 / endpoint.weight
         self.passed = 0.0  # by weights: who is least ahead is next
         self.rests_until = now
+        self.head_at = now
         self._failures = 0
 
     def due(self) -> float:
@@ -184,11 +186,17 @@ class Job:
             times.append(self._starts_at)
         return max(0.0, min(times) - self.clock()) if times else None
 
+    def awaits_head(self, stream: BaseStream) -> bool:
+        """Whether its first chunk is waited for: one now and then tells the rates of all."""
+        return self._active[stream].shows_head
+
     def look(self, stream: BaseStream) -> bool:
         """A stream has something: take it. Whether it goes on."""
         error: Error | None = None
         try:
             if stream._poll_drain() is NotImplemented:
+                if self.awaits_head(stream):
+                    self._read_limits(self._active[stream], stream, self.clock())
                 return True
         except (Cancelled, ForkedError):  # of the whole process: not this request's matter
             raise
@@ -241,6 +249,9 @@ class Job:
             asked.tokens = target.limiter.estimate(len(str(arguments)))
         asked.target, asked.stream, asked.started = target, stream, now
         asked.attempts += 1
+        asked.shows_head = now >= target.head_at
+        if asked.shows_head:
+            target.head_at = now + _HEAD_EVERY_S
         asked.epoch = target.limiter.start(now, asked.tokens)
         self._limiter.start(now, asked.tokens)
         least = min(each.passed for each in self._targets)
@@ -366,6 +377,7 @@ class Job:
             return
         if head is NotImplemented:
             return
+        asked.shows_head = False
         came = stream.timing.first_byte or 0.0
         if now - asked.started - came <= _LATE_HEAD_S:
             asked.target.limiter.told(now, read_headers(head[2], time.time()))

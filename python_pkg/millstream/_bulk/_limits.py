@@ -98,6 +98,7 @@ class Limiter:
         self._caps = (Pace(requests_per_minute), Pace(tokens_per_minute))
         self._learned = {"requests": Pace(), "tokens": Pace()}
         self._learns = self._searching = learns
+        self._tells = False  # what is left of the requests: nothing is looked for
         if learns:
             self._learned["requests"].rate = _FIRST_RATE
         self._doubles_at = now + _DOUBLING_S
@@ -115,7 +116,6 @@ class Limiter:
         self._latency = 0.0
         self._epoch = 0
         self.tokens_each = 0.0
-        self.tells = False
 
     @property
     def rate(self) -> float:
@@ -152,7 +152,7 @@ class Limiter:
             self._try(now)
         if not self._pauses:
             self._sent += 1
-            if self._learns and not self._searching:
+            if self._learns and not (self._searching or self._tells):
                 self._advance(now)
         for pace in (self._caps[0], self._learned["requests"]):
             pace.spend(now)
@@ -198,15 +198,13 @@ class Limiter:
     def told(self, now: float, facts: list[Told]) -> None:
         """Headers of an answer that was just begun."""
         for kind, _, remaining, reset_s in facts:
-            self.tells = True
             pace = self._learned[kind]
             if remaining < 1:
                 self._hold(now, min(reset_s, _EMPTY_PAUSE_S))
             elif reset_s > 0:
                 pace.rate = min(remaining / reset_s, _MOST)
                 if kind == "requests":
-                    self._searching = False
-                    self._high = _MOST
+                    self._tells, self._searching = True, False
 
     def _try(self, now: float) -> None:
         """After a pause: one request, and all when that was not refused."""

@@ -239,7 +239,7 @@ class Asked:
 
     __slots__ = (
         "arguments", "attempts", "epoch", "error", "failed_at", "id", "index", "into", "parsed",
-        "place", "started", "stream", "target", "tokens",
+        "place", "shows_head", "started", "stream", "target", "tokens",
     )  # fmt: skip
 
     def __init__(self, place: int) -> None:
@@ -256,6 +256,7 @@ class Asked:
         self.epoch = 0
         self.tokens = 0.0
         self.started = 0.0
+        self.shows_head = False
 
 
 def read_request(item: Any, place: int, into: Any) -> Asked:

@@ -60,6 +60,6 @@ def _fill(job: Job, waiter: _core.Waiter, source: Iterator[Any]) -> None:
 
 def _take(job: Job, waiter: _core.Waiter, stream: BaseStream) -> None:
     """All that it has; when it goes on, it is waited for."""
-    while not waiter.arm(stream, False, True):
+    while not waiter.arm(stream, False, not job.awaits_head(stream)):
         if not job.look(stream):
             return
