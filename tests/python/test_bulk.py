@@ -41,6 +41,13 @@ def by_question(**answers: Any) -> Callable[[mock.Request], Any]:
     return lambda request: answers.get(said(request), said(request))
 
 
+def job_of(client: millstream.Client, concurrency: int) -> Job:
+    return Job(
+        client, concurrency=concurrency, ordered=False, requests_per_minute=None,
+        tokens_per_minute=None, endpoints=None, into=None, max_retries=0, prices=None,
+    )  # fmt: skip
+
+
 async def gather(client: AsyncClient, requests: Any, **options: Any) -> list[BulkResult]:
     return [result async for result in client.bulk(requests, **options)]
 
@@ -233,9 +240,11 @@ def test_leaving_ends_all_streams(serve: Serve, connect: Connect) -> None:
     gate = mock.Gate()
     server = serve(lambda request: "x" if said(request) == "19" else mock.Answer([gate]))
     client = connect(server)
-    results = client.bulk((question(str(n)) for n in range(20)), concurrency=20)
+    job = job_of(client, concurrency=20)
+    results = _sync.run(job, (question(str(n)) for n in range(20)), None)
     assert next(results).index == 19
-    assert client.metrics()["streams_open"] == 19
+    held = [*job._active]  # so that not their loss ends them
+    assert len(held) == client.metrics()["streams_open"] == 19
     results.close()  # type: ignore[attr-defined]
     assert eventually(lambda: client.metrics()["streams_open"] == 0)
 
@@ -329,11 +338,8 @@ def test_a_limit_is_read_from_the_head_of_an_answer_that_goes_on(
     gate = mock.Gate()
     limits = {"x_ratelimit_remaining_requests": "1", "x_ratelimit_reset_requests": "60s"}
     begun = head(Transfer_Encoding="chunked", **(limits if tells else {}))
-    job = Job(
-        connect(serve(mock.Raw([begun + http_chunks([chat("a")]), gate]))),
-        concurrency=50, ordered=False, requests_per_minute=None, tokens_per_minute=None,
-        endpoints=None, into=None, max_retries=0, prices=None,
-    )  # fmt: skip
+    server = serve(mock.Raw([begun + http_chunks([chat("a")]), gate]))
+    job = job_of(connect(server), concurrency=50)
     limiter = job._targets[0].limiter
     results = _sync.run(job, (question(str(n)) for n in itertools.count()), None)
     first = Task(lambda: next(results))
