@@ -239,7 +239,7 @@ def test_requests_are_pulled_when_there_is_room(
 def test_leaving_ends_all_streams(serve: Serve, connect: Connect) -> None:
     gate = mock.Gate()
     server = serve(lambda request: "x" if said(request) == "19" else mock.Answer([gate]))
-    client = connect(server)
+    client = connect(server, timeout=None)
     job = job_of(client, concurrency=20)
     results = _sync.run(job, (question(str(n)) for n in range(20)), None)
     assert next(results).index == 19
