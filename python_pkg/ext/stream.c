@@ -553,6 +553,8 @@ static PyMethodDef base_methods[] = {
      "close($self, /)\n--\n\n"
      "As cancel(), but iteration just stops. Leaving a with block does this."},
     {"_poll_batch", stream_poll_batch, METH_NOARGS, NULL},
+    {"_poll_drain", stream_poll_drain, METH_NOARGS, NULL},
+    {"_poll_head", stream_poll_head, METH_NOARGS, NULL},
     {"_take_chunk", stream_take_chunk, METH_NOARGS, NULL},
     {"_take_text", stream_take_text, METH_NOARGS, NULL},
     {"_take_event", stream_take_event, METH_NOARGS, NULL},

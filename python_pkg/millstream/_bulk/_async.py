@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import sys
 from collections.abc import AsyncIterable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from .. import _hub
+from .. import _core, _hub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -20,61 +22,39 @@ if TYPE_CHECKING:
 class _Bell:
     """Rings when something happened, be it before somebody waits or after."""
 
-    def __init__(self, hub: _hub.Hub) -> None:
-        self._hub = hub
-        self._event = hub.new_event()
+    def __init__(self) -> None:
+        self._new_event = _hub.current().new_event
+        self._event = self._new_event()
 
     def ring(self) -> None:
-        self._event.set()
+        _hub.set_event(self._event)
 
     async def wait(self, seconds: float | None) -> None:
-        await self._hub.sleep(self._event, _hub.INFINITE if seconds is None else seconds)
-        self._event = self._hub.new_event()
-
-
-class _Note:
-    """Stands for a stream in the hub: it has something."""
-
-    __slots__ = ("_bell", "_ready", "_stream")
-
-    def __init__(self, stream: BaseStream, ready: list[BaseStream], bell: _Bell) -> None:
-        self._stream, self._ready, self._bell = stream, ready, bell
-
-    def set(self) -> None:
-        self._ready.append(self._stream)
-        self._bell.ring()
+        await _hub.sleep(self._event, math.inf if seconds is None else seconds)
+        self._event = self._new_event()
 
 
 class _Streams:
-    """Those that are waited for, in the hub of the loop."""
+    """Those that are waited for, with a waiter of the job's own."""
 
-    def __init__(self, job: Job, hub: _hub.Hub, bell: _Bell) -> None:
-        self._job, self._hub, self._bell = job, hub, bell
-        self._ready: list[BaseStream] = []
-        self._notes: dict[BaseStream, _Note] = {}
+    def __init__(self, job: Job, bell: _Bell) -> None:
+        self._job = job
+        self._waiter = _core.Waiter()
+        self._cancel = _watch(self._waiter, bell)
 
     def take(self) -> None:
         """All that those have that became ready."""
-        ready, self._ready[:] = [*self._ready], ()
-        for stream in ready:
+        for stream in self._waiter.take():
             self.add(stream)
 
     def add(self, stream: BaseStream) -> None:
         """All that it has; when it goes on, it is waited for."""
-        if stream not in self._notes:
-            note = self._notes[stream] = _Note(stream, self._ready, self._bell)
-            self._hub.add(stream, note, False)
-        while not self._hub.arm(stream, half=not self._job.awaits_head(stream)):
+        while not self._waiter.arm(stream, False, not self._job.awaits_head(stream)):
             if not self._job.look(stream):
-                self._remove(stream)
                 return
 
     def close(self) -> None:
-        for stream in [*self._notes]:
-            self._remove(stream)
-
-    def _remove(self, stream: BaseStream) -> None:
-        self._hub.remove(stream, self._notes.pop(stream), False)
+        self._cancel()
 
 
 class _Source:
@@ -126,22 +106,42 @@ def _raiser(error: Exception) -> Callable[[], Any]:
     return throw
 
 
+def _trio() -> Any:
+    """The module, where this runs in its loop; None: this is asyncio."""
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_run() else None
+
+
 def _spawn(function: Callable[[], Any]) -> Callable[[], object]:
     """Run it beside the job; what ends it early is returned."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        scope = trio.CancelScope()
+    trio = _trio()
+    if trio is None:
+        return asyncio.get_running_loop().create_task(function()).cancel
+    scope = trio.CancelScope()
 
-        async def run() -> None:
-            with scope:
-                await function()
+    async def run() -> None:
+        with scope:
+            await function()
 
-        trio.lowlevel.spawn_system_task(run)
-        cancel: Callable[[], object] = scope.cancel
-        return cancel
-    import asyncio
+    trio.lowlevel.spawn_system_task(run)
+    cancel: Callable[[], object] = scope.cancel
+    return cancel
 
-    return asyncio.get_running_loop().create_task(function()).cancel
+
+def _watch(waiter: _core.Waiter, bell: _Bell) -> Callable[[], object]:
+    """Ring when the waiter has streams; what ends that is returned."""
+    trio = _trio()
+    if trio is None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(waiter.fileno(), bell.ring)
+        return lambda: loop.remove_reader(waiter.fileno())
+
+    async def watch() -> None:
+        while True:
+            await trio.lowlevel.wait_readable(waiter.fileno())
+            bell.ring()
+
+    return _spawn(watch)
 
 
 async def run(
@@ -150,9 +150,8 @@ async def run(
     on_result: Callable[[BulkResult], object] | None,
 ) -> AsyncIterator[BulkResult]:
     """Hand out the results; what ends this ends all streams."""
-    hub = _hub.current()
-    bell = _Bell(hub)
-    streams = _Streams(job, hub, bell)
+    bell = _Bell()
+    streams = _Streams(job, bell)
     source = _Source(requests, bell)
     try:
         while True:
