@@ -19,6 +19,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+MARK = "job: "  # before its lines, which stand between Ray's own
 CI = os.environ.get("CI") == "true"
 
 # Nothing goes to the network, nor is anything reached from there; a dead node is soon missed.
@@ -151,7 +152,7 @@ def job(folder: str, url: str, actors: str, concurrency: str) -> None:
 
 def say(text: str) -> None:
     """A line for the test."""
-    print(text, flush=True)
+    print(f"\n{MARK}{text}", flush=True)
 
 
 def main() -> int:

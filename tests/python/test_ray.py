@@ -55,8 +55,12 @@ class Cluster:
         self._guard.start()
 
     def line(self) -> str:
+        """What it says next. (What Ray prints stands between.)"""
         assert self._process.stdout is not None
-        return self._process.stdout.readline().rstrip("\n") or f"it ended: {self._said()}"
+        for line in self._process.stdout:
+            if line.startswith(ray_cluster.MARK):
+                return line.removeprefix(ray_cluster.MARK).rstrip("\n")
+        return f"it ended: {self._said()}"
 
     def kill_a_node(self) -> int:
         """SIGKILL to all processes of one of the two; how many actors were among them."""
