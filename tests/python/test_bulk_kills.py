@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from answers import eventually
 from conftest import API_KEY, Serve
 from millstream import mock
 
@@ -28,7 +30,7 @@ class Asked:
         self.ids: list[str] = []
 
     def __call__(self, request: mock.Request) -> str:
-        question = request.json["messages"][-1]["content"]
+        question = request.json()["messages"][-1]["content"]
         self.ids.append(question)
         return f"answer to {question}"
 
@@ -52,9 +54,13 @@ def whole_lines(path: Path) -> list[str]:
 
 
 def command(url: str, folder: Path) -> list[str]:
-    words = f"-b {url} -m m -c {CONCURRENCY} -q"
+    words = f"--base-url {url} -m m -c {CONCURRENCY} -q"
     files = [str(folder / "in.jsonl"), "-o", str(folder / "out.jsonl")]
     return [sys.executable, "-m", "millstream", "bulk", *files, *words.split()]
+
+
+def ended(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is not None
 
 
 def killed_and_finished(
@@ -68,11 +74,16 @@ def killed_and_finished(
     (folder / "in.jsonl").write_text("\n".join(lines) + "\n")
     out = folder / "out.jsonl"
     env = {**os.environ, "OPENAI_API_KEY": API_KEY}
+
+    def reached(count: int) -> bool:
+        return len(asked.ids) >= count or ended(processes[-1])
+
     for _ in range(KILLS):
         before, there = len(asked.ids), set(whole_lines(out))
         until = before + moments.randrange(1, n // KILLS * 9 // 10)
         processes.append(subprocess.Popen(command(server.url, folder), env=env))
-        assert server.wait_until(lambda until=until: len(asked.ids) >= until, WAIT_S)  # type: ignore[misc]
+        assert eventually(partial(reached, until))
+        assert not ended(processes[-1]), "it ended by itself"
         processes[-1].kill()
         processes[-1].wait()
         # What it had sent may still be read.
