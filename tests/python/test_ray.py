@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +16,6 @@ import pytest
 
 import millstream
 import ray_cluster
-from answers import GIVE_UP_S
 from conftest import Serve
 
 # What runs there is this very package, with the modules of the tests beside it.
