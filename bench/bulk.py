@@ -1,6 +1,6 @@
 """A bulk job: its memory, and its CPU a chunk beside 500 streams and beside the openai client.
 
-    ./dev bench-bulk [--requests N] [--at-once N] [--chunks N] [--rate N]
+    ./dev bench bulk [--requests N] [--at-once N] [--chunks N] [--rate N]
 
 100,000 requests, 2,000 at once, of 40 chunks at 10 a second each by default, against the server of
 `./dev bench`. In the same run: 500 tasks of an event loop, a stream each at the same rate, which is
@@ -186,7 +186,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--contestant"]:
         name, base, requests, at_once = sys.argv[2:]
         run_here(name, base, int(requests), int(at_once))
-    parser = argparse.ArgumentParser(prog="./dev bench-bulk", description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(prog="./dev bench bulk", description=__doc__.split("\n", 1)[0])
     parser.add_argument("build", type=Path, help=argparse.SUPPRESS)
     for name, default in (("requests", 100_000), ("at-once", 2_000), ("chunks", 40), ("rate", 10)):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N")

@@ -185,7 +185,8 @@ class _Job:
 
     async def _work(self) -> None:
         try:
-            async with aclosing(self._client.bulk(self._given(), **self._settings)) as results:
+            job = self._client.bulk(self._given(), **self._settings)
+            async with aclosing(job) as results:  # type: ignore[type-var]
                 async for result in results:
                     batch, at = self._under_way.pop(result.index)
                     batch.add(at, result)

@@ -1,4 +1,4 @@
-"""Rate limits as servers have them: what is over the limit is refused (429). No clock of its own."""
+"""Rate limits as servers have them: what is over one is refused (429). Times are arguments."""
 
 from __future__ import annotations
 

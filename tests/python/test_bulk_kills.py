@@ -1,4 +1,4 @@
-"""`millstream bulk`, killed again and again: nothing is lost, and nothing that is there is asked."""
+"""`millstream bulk`, killed again and again: nothing is lost, nothing that is there is asked."""
 
 from __future__ import annotations
 
