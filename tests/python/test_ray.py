@@ -129,6 +129,28 @@ for row in rows:
     return parquet(program, folder).splitlines()
 
 
+def test_batches_of_numpy_and_pandas() -> None:
+    program = """
+import asyncio, numpy, pandas
+from millstream import mock
+from millstream.ray import Generate
+
+columns = {"prompt": ["a", "b"], "n": [[1], [2]]}
+arrays = {name: numpy.array(values) for name, values in columns.items()}
+frame = pandas.DataFrame(columns)
+with mock.Server() as url:
+    generate = Generate(client={"base_url": url, "api_key": "k"}, model="mock-echo")
+    for batch in (arrays, frame):
+        table = asyncio.run(generate(batch))
+        assert table.select(["prompt", "n"]).to_pydict() == columns, table
+        assert table.column("text").to_pylist() == ["a", "b"], table
+    generate.close()
+print("both")
+"""
+    done = subprocess.run(**in_ray("-c", program), capture_output=True, check=False, timeout=JOB_S)
+    assert done.stdout == "both\n", done.stderr
+
+
 def asked_and_answered(
     cluster: Callable[..., Cluster], serve: Serve, folder: Path, n: int, concurrency: int,
 ) -> tuple[int, int]:  # fmt: skip
