@@ -20,8 +20,9 @@ from millstream._bulk._limits import Limiter, read_headers
 from rate_limited import Bucket, Counts, Limit, Says, Window, nothing, ratelimit, retry_after
 
 SETTLED_S, MEASURED_S = 300.0, 900.0
-REAL_S, LIMIT = 30.0, 50.0
+REAL_S, LIMIT = 20.0, 50.0
 CONCURRENCY = 1000
+HEAD_S, HEAD_EVERY_S = 0.03, 0.1  # when an answer's head comes, and how often one is looked at
 ANSWER_S, REFUSAL_S = (0.1, 1.5), (0.02, 0.06)
 
 LIMITS: dict[str, Callable[[], Limit]] = {
@@ -42,10 +43,15 @@ SAYS: dict[str, Says] = {
 def simulated(server: Counts, until: float, seed: int) -> None:
     """A job without end, as `_job.Job` goes about it, in virtual time."""
     chance, order, now = random.Random(seed), itertools.count(), 0.0
-    limiter = Limiter(now)
-    ends: list[tuple[float, int, Callable[[float], None]]] = []
+    limiter, open_, head_at = Limiter(now), 0, 0.0
+    events: list[tuple[float, int, Callable[[float], None]]] = []
+
+    def at(when: float, what: Callable[[float], None]) -> None:
+        heapq.heappush(events, (when, next(order), what))
 
     def send(sent: float) -> None:
+        nonlocal open_, head_at
+        open_ += 1
         epoch = limiter.start(sent)
         let_in, headers = server.ask(sent)
         text = headers.get("Retry-After")
@@ -53,18 +59,22 @@ def simulated(server: Counts, until: float, seed: int) -> None:
         facts = read_headers("".join(lines).encode(), 0.0)
 
         def end(now: float) -> None:
+            nonlocal open_
+            open_ -= 1
             limiter.told(now, facts)
             if not let_in:
                 limiter.refused(now, epoch, now - sent, float(text) if text else None)
 
-        took = chance.uniform(*(ANSWER_S if let_in else REFUSAL_S))
-        heapq.heappush(ends, (sent + took, next(order), end))
+        if let_in and facts and sent >= head_at:
+            head_at = sent + HEAD_EVERY_S
+            at(sent + HEAD_S, lambda now: limiter.told(now, facts))
+        at(sent + chance.uniform(*(ANSWER_S if let_in else REFUSAL_S)), end)
 
     while now < until:
-        if ends and (len(ends) == CONCURRENCY or ends[0][0] <= max(now, limiter.due)):
-            when, _, end = heapq.heappop(ends)
+        if events and (open_ == CONCURRENCY or events[0][0] <= max(now, limiter.due)):
+            when, _, happens = heapq.heappop(events)
             now = max(now, when)
-            end(now)
+            happens(now)
         else:
             now = max(now, limiter.due)
             send(now)
