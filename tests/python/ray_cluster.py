@@ -114,6 +114,7 @@ def job(folder: str, url: str, actors: str, concurrency: str) -> None:
     """See the module."""
     import ray
     from ray.cluster_utils import Cluster
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Affinity
 
     import millstream.ray
 
@@ -142,7 +143,7 @@ def job(folder: str, url: str, actors: str, concurrency: str) -> None:
         compute=ray.data.ActorPoolStrategy(size=int(actors)),
         batch_size=int(concurrency),
         batch_format="pyarrow",
-        scheduling_strategy="SPREAD",
+        scheduling_strategy=Affinity(second.node_id, soft=True),  # all where the kill is
     )
     answers.write_parquet(f"{folder}/out")
     ray.shutdown()

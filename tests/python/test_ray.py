@@ -174,7 +174,7 @@ def test_a_node_killed_in_the_middle_costs_no_answer(
     cluster: Callable[..., Cluster], serve: Serve, tmp_path: Path
 ) -> None:
     asked, killed = asked_and_answered(cluster, serve, tmp_path, 2_000, 100)
-    assert killed == 1
+    assert killed >= 1
     assert 2_000 < asked < 4_000  # what was under way there, and what it had not given away yet
 
 
@@ -184,5 +184,5 @@ def test_ten_thousand_requests_and_a_killed_node(
 ) -> None:
     asked, killed = asked_and_answered(cluster, serve, tmp_path, 10_000, 500)
     print(f"\n{asked} requests for 10,000 answers, {killed} actor killed")
-    assert killed == 1
+    assert killed >= 1
     assert 10_000 < asked < 20_000
