@@ -123,7 +123,7 @@ typedef struct mill_header {
   const char *name, *value;
 } mill_header;
 
-/* Times in milliseconds; 0 means no limit. Source: DESIGN "Endings, timeouts, retries". */
+/* Times in milliseconds; 0 means no limit. docs/howto/timeouts.md says what each is for. */
 typedef struct mill_timeouts {
   int64_t connect_ms, first_chunk_ms, idle_ms, total_ms;
   bool idle_counts_comments; /* comment keep-alives feed the idle clock */

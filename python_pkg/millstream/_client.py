@@ -41,24 +41,30 @@ _HTTP2 = {"auto": 0, True: 1, False: 2}
 class BaseClient(Generic[StreamT, EventStreamT]):
     """A provider's settings. Cheap, thread-safe, usable by any number of streams at a time.
 
-    provider: a name of docs/providers.md: "openai", "anthropic", "gemini", "bedrock", "ollama", …;
+    provider: a name of docs/reference/providers.md: "openai", "anthropic", "gemini", "bedrock", …;
         "openai" also for every server that speaks its format (with `base_url`).
     base_url: where the server is, with its version path ("http://localhost:8080/v1").
-    api_key: default: the provider's usual environment variable; needed only for its own server.
+    api_key: default: the provider's usual environment variable; needed only for its own server:
+        AuthenticationError, a ValueError too, where it is missing.
     options: what else the provider's own server needs, such as {"region": "eu-west-1"}; see
         `millstream.params.Options`. Default: the usual environment variables.
-    headers: sent with every request; one given here replaces ours, and the key.
+    headers: sent with every request; one given here replaces ours, and the key. CR, LF and NUL are
+        a ValueError.
     timeout: a `Timeout`, or a number: the total in seconds.
     max_retries: attempts beyond the first, made only before anything was handed out.
     proxy: a URL, "" for none; default: the usual environment variables.
     verify: True, False (no certificate check), or a CA file or folder.
     cert: a client certificate (PEM file), or (certificate, key).
-    http2: "auto" (where the running libcurl can be trusted with it), True or False.
-    unix_socket: path of a socket to connect to in place of the URL's host.
+    http2: "auto" (where the running libcurl is 8.14.1 or later), True or False. Streams of a host
+        share a connection; those that begin at once wait until it stands, a second at most.
+    unix_socket: path of a socket to connect to in place of the URL's host; each request has a
+        connection of its own.
     limits: a `Limits`.
-    compression: ask for a compressed answer (gzip, deflate).
+    compression: ask for a compressed answer (gzip, deflate); so does an Accept-Encoding among
+        `headers`. Any other coding of the answer is a ProtocolError.
     on_event: called with each `millstream.hooks` event of the streams of `stream()` and
-        `request()`, by what starts, reads or ends them; or a list of such. See docs/monitoring.md.
+        `request()`, by what starts, reads or ends them; or a list of such. See
+        docs/howto/monitoring.md.
 
     A wrong argument is a TypeError or ValueError that names it. Nothing is read, started or
     connected before the first request.
@@ -152,7 +158,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         max_tokens: of the answer; for anthropic, which demands one, 4096 unless given.
         temperature, top_p, stop: as the provider defines them; stop: a str or a list.
         into: the type that the answer is to be of, an object: its JSON schema goes into the
-            provider's own field, and `stream.partials()` reads it. See docs/structured.md.
+            provider's own field, and `stream.partials()` reads it. See docs/howto/structured.md.
 
         What the provider cannot take is a ValueError that names it.
         """
@@ -242,12 +248,13 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         headers: sent beside the client's; one given here replaces it.
         json, body: what is sent, again with each connection; a str is UTF-8, and `body` has no
             Content-Type of its own.
-        last_event_id: to go on from.
+        last_event_id: to go on from; without line break or NUL.
         reconnect: False: the end of the body is the end, a fault raises.
         initial_retry: seconds to wait before reconnecting at most, until the server says how long
             by `retry`; 0: none. What a server asks for is also the least, up to a day.
         max_retry: what it grows to while connections give no event, doubling each time.
-        max_redirects: of one connection.
+        max_redirects: of one connection: 301, 302, 303, 307, 308 as the Fetch standard says. Every
+            connection begins at `url`.
         comments: hand out `Comment`s too.
         on_state: called with "open" and None when a connection stands; with "connecting" when it is
             lost or none was had, and what a stream that does not reconnect would have raised (None
@@ -255,7 +262,8 @@ class BaseClient(Generic[StreamT, EventStreamT]):
             in order with the events.
 
         Of the client's time limits `first_chunk` is for the answer's head, `idle` runs from there,
-        fed by events and comments, and `total` is for all. `max_retries` does not count.
+        fed by events and comments, and `total` is for all. `max_retries` does not count. While the
+        consumer is behind nothing more is read, and no connection is begun.
         """
         url = self._address(url)
         own = _route.origin(url) == _route.origin(self.base_url)

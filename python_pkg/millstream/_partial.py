@@ -32,7 +32,7 @@ class PartialJSON(_core.PartialJSON):
     into: what the value is: None for any JSON, `dict` or `list` for an object or array, which is
     then looked for in the text: all before it is skipped. Or a type: a pydantic model, a dataclass,
     a TypedDict, a msgspec Struct, also in `list[T]`, `dict[str, T]`, `T | None` and the like: then
-    `value` is of it while it grows, and `finish()` validates. See docs/structured.md.
+    `value` is of it while it grows, and `finish()` validates. See docs/howto/structured.md.
     lenient: repair what is no JSON, and list it in `repairs`, instead of raising `ProtocolError`;
     coerce what is not of the type, and list it in `coercions`.
     limits: `event_bytes` for the whole text, `json_depth`.

@@ -76,8 +76,8 @@ class Stream(_core.Stream):
             of those; default: that of `client.stream(into=T)`.
         lenient: repair what is no JSON, and what is not of the type; `repairs` lists it.
 
-        A piece costs the same at the end of a long answer as at its beginning; docs/structured.md
-        says what is there when.
+        A piece costs the same at the end of a long answer as at its beginning. What is there when:
+        docs/howto/structured.md.
         """
         from ._structured._readers import Partials
 

@@ -84,7 +84,13 @@ _REQUEST_ID_NAMES = ("x-request-id", "request-id", "x-amzn-requestid", "apim-req
 
 
 class Response:
-    """The head of an answer: status, headers, HTTP version ("1.1", "2"), request id."""
+    """The head of an answer.
+
+    status: the HTTP status.
+    headers: a `Headers`.
+    http_version: "1.0", "1.1", "2", or "" where it is not known.
+    request_id: the server's name for the request, from the header that it uses for that, or None.
+    """
 
     __slots__ = ("headers", "http_version", "request_id", "status")
 
@@ -107,7 +113,12 @@ class Request:
     """What a client would send: method, URL, headers, body. Made by `Client.request_for`.
 
     Keys and passwords are masked: in the URL, and in headers whose name or value says that they
-    carry one. `json` is the value that `body` holds as bytes.
+    carry one.
+
+    method, url: as they go out; of the URL without user information.
+    headers: a dict.
+    body: bytes, or None.
+    json: the value that `body` holds.
     """
 
     __slots__ = ("body", "headers", "json", "method", "url")

@@ -41,7 +41,9 @@ class Call:
     format: str
     """The wire format of the answer: "openai-chat", …"""
     model: str | None
+    """As `stream()` was given it; of `request()` the field of that name in its JSON."""
     method: str
+    """Such as "POST"."""
     url: str
     """Without user information; keys in its query are masked."""
     arguments: Mapping[str, Any] = field(repr=False)
@@ -107,6 +109,7 @@ class RetryEvent:
     error: str | None
     """The name of what the attempt would have raised: "ServerError"; None where it is not known."""
     status: int | None
+    """Of the attempt's answer; None where there was none."""
     delay: float
     """Seconds until the next attempt."""
     type: Literal["retry"] = field(default="retry", init=False)
@@ -127,6 +130,7 @@ class EndEvent:
     message: Message | None = field(repr=False)
     """What the chunks taken add up to. None of a request that was refused before it began."""
     timing: Timing | None
+    """None of a request that was refused before it began."""
     response: Response | None
     """None where no head was seen."""
     chunk_times: tuple[float, ...] = field(repr=False)

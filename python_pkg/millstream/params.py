@@ -6,7 +6,7 @@
 
 Plain dicts of these shapes work with every provider; where one cannot take something, a ValueError
 says so. What is in a provider's own form is left alone, so these types are not all that may be
-given. docs/providers.md says what becomes of each field.
+given. docs/reference/providers.md says what becomes of each field.
 """
 
 from __future__ import annotations

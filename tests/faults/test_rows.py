@@ -1,4 +1,4 @@
-"""Every fault of docs/reliability.md has its tests, and every test its row there."""
+"""Every fault of docs/internals/reliability.md has its tests, and every test its row there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ ROWS = re.compile(r"^\| (\d\d) \|.*\| ([^|]*) \|$", re.MULTILINE)
 
 
 def test_rows_and_tests_are_the_same() -> None:
-    table = dict(ROWS.findall((HERE.parents[1] / "docs" / "reliability.md").read_text()))
+    page = HERE.parents[1] / "docs" / "internals" / "reliability.md"
+    table = dict(ROWS.findall(page.read_text()))
     assert list(table) == [f"{number:02}" for number in range(1, 66)]
     for number, files in table.items():
         named = {

@@ -487,7 +487,7 @@ def test_the_url_of_a_recorder_has_the_path_of_the_real_one(start: Start, tmp_pa
     connection.close()
 
 
-# ---- docs/cli.md ---------------------------------------------------------------------------------
+# ---- docs/reference/cli.md -----------------------------------------------------------------------
 
 # A server that is begun in the background is waited for; all end with the shell.
 BEGIN = """
@@ -517,7 +517,7 @@ def free_port() -> str:
 
 
 def test_what_the_page_shows_runs(serve: Serve, tmp_path: Path, store: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) > 5
     ports = {port: free_port() for port in ("8089", "8090", "8091", "11434")}
@@ -526,8 +526,9 @@ def test_what_the_page_shows_runs(serve: Serve, tmp_path: Path, store: Path) -> 
     program = re.sub(r"(--port (\d+).*&)$", wait, program, flags=re.MULTILINE)
     if shutil.which("jq") is None:
         program = re.sub(r"\| jq .*", "| cat", program)
-    (tmp_path / "git").write_text("#!/bin/sh\necho a log\n")
-    (tmp_path / "git").chmod(0o755)
+    for program_, does in (("git", "echo a log"), ("pip", 'test "$*" = "install millstream[cli]"')):
+        (tmp_path / program_).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / program_).chmod(0o755)
     (tmp_path / "notes.txt").write_text("Notes.\n")
     model, ollama = serve(), serve("From elsewhere.", port=int(ports["11434"]))
     feed = serve(mock.Replay(b"id: 7\ndata: news\n\n"))

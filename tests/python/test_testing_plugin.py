@@ -159,7 +159,7 @@ def test_beside_the_plugin_that_has_the_same_option(run_pytest: Pytest, tmp_path
 
 
 def test_the_example_of_the_docs(serve: Serve, run_pytest: Pytest, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "testing.md").read_text()
+    page = (ROOT / "docs" / "howto" / "testing.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (module,) = (block for block in blocks if "def test_" in block)
     (tmp_path / "conftest.py").write_text(

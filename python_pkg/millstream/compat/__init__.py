@@ -3,5 +3,5 @@
     from millstream.compat.openai import OpenAI, AsyncOpenAI
     from millstream.compat.anthropic import Anthropic, AsyncAnthropic
 
-Neither SDK needs to be installed. docs/compat.md says what is offered and what differs.
+Neither SDK needs to be installed. docs/howto/compat.md says what is offered and what differs.
 """

@@ -7,7 +7,7 @@
         for text in stream.text_stream:
             print(text, end="", flush=True)
 
-Source: https://docs.anthropic.com/en/api/messages. docs/compat.md says what differs.
+Source: https://docs.anthropic.com/en/api/messages. docs/howto/compat.md says what differs.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _streamed(params: dict[str, Any]) -> dict[str, Any]:
     if "output_format" in params:
         raise TypeError(
             "output_format: types are millstream's own here: client.stream(into=T), "
-            "docs/structured.md; a JSON schema goes into output_config"
+            "docs/howto/structured.md; a JSON schema goes into output_config"
         )
     return params
 

@@ -6,7 +6,7 @@
     for chunk in client.chat.completions.create(model="gpt-5-mini", messages=[...], stream=True):
         print(chunk.choices[0].delta.content or "", end="")
 
-Source: https://platform.openai.com/docs/api-reference. docs/compat.md says what differs.
+Source: https://platform.openai.com/docs/api-reference. docs/howto/compat.md says what differs.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     terminal = parser.add_argument_group("in the terminal")
     terminal.add_argument("--prompt", default=_PROMPT, help="what is asked")
     page = parser.add_argument_group("with --web")
-    page.add_argument("--provider", metavar="NAME", help="see docs/providers.md")
+    page.add_argument("--provider", metavar="NAME", help="see docs/reference/providers.md")
     page.add_argument("--base-url", metavar="URL", help="of any server; its provider: openai")
     page.add_argument("--model", metavar="NAME", help="needed with a provider or base URL")
     page.add_argument("--tools", action="store_true", help="offer a provider's model two tools")

@@ -13,8 +13,8 @@
 
 Both are servers on a free port of 127.0.0.1, for any HTTP client. A cassette is a text file of JSON
 lines, with when each piece of the answer came; keys, cookies and signatures are masked before
-anything is written. docs/testing.md says more. For answers that you write yourself, and for faults:
-`millstream.mock`. pytest has the fixtures `cassette` and `millstream_mock` by itself.
+anything is written. docs/howto/testing.md says more. For answers that you write yourself, and for
+faults: `millstream.mock`. pytest has the fixtures `cassette` and `millstream_mock` by itself.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     return ui.flask_response(ui.sse(client.stream(model=..., messages=...)))
 
-No framework is needed to import this; each `..._response` imports its own. docs/chat-ui.md has the
-whole story, docs/reference.md every name.
+No framework is needed to import this; each `..._response` imports its own.
+docs/howto/chat-ui.md has the whole story, docs/reference/ui.md every name.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def sse(
     data: Mapping[str, Any] | None = None,
     on_error: OnError | None = None,
 ) -> Events:
-    """The answer as server-sent events with small JSON objects; docs/chat-ui.md lists them.
+    """The answer as server-sent events with small JSON objects; docs/howto/chat-ui.md lists them.
 
     keep_alive: seconds of silence after which a comment is sent; None: never.
     data: parts of the application's own, sent first: {"sources": [...]} as "data-sources".

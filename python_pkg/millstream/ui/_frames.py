@@ -123,7 +123,7 @@ class Frames:
 
 
 class Plain(Frames):
-    """Small events of our own; docs/chat-ui.md lists them."""
+    """Small events of our own; docs/howto/chat-ui.md lists them."""
 
     def begin(self) -> list[bytes]:
         """The start, and the application's parts."""

@@ -1,4 +1,4 @@
-"""A FastAPI application whose answers outlive a reload of a useChat page: docs/chat-ui.md."""
+"""A FastAPI application whose answers outlive a reload of a useChat page: docs/howto/chat-ui.md."""
 
 from __future__ import annotations
 
