@@ -51,7 +51,7 @@ def test_dask(serve: Serve, tmp_path: Path) -> None:
 
 def test_command_lines(serve: Serve, tmp_path: Path) -> None:
     lines = [
-        line for kind, block in FENCED if not kind
+        line for kind, block in FENCED if kind == "sh"
         for line in block.splitlines() if line.startswith("millstream bulk")
     ]  # fmt: skip
     assert lines

@@ -30,13 +30,15 @@ from doc_pages import (
 from test_c_library import installed as installed
 
 CLI = ROOT / "docs" / "reference" / "cli.md"  # test_cli_tools.py runs that page
+BULK = ROOT / "docs" / "bulk.md"  # test_bulk_docs.py runs its commands, and what needs a cluster (py)
 
 # Whose examples change the whole process.
 LARGE = {"celery", "django", "gevent"}
 
 
 def having(language: str) -> list[Path]:
-    return [page for page in PAGES if blocks(page, language) and page != CLI]
+    others = {CLI, BULK} if language == "sh" else {CLI}
+    return [page for page in PAGES if blocks(page, language) and page not in others]
 
 
 def imported(page: Path) -> set[str]:
@@ -150,7 +152,7 @@ def is_run(page: Path, language: str, file: str | None) -> bool:
     """By one of the tests above; C, where the page's shell compiles it."""
     if language == "c":
         return any(file and file in block.code for block in blocks(page, "sh"))
-    return language in ("python", "sh", "json")
+    return language in ("python", "sh", "json") or (page == BULK and language == "py")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
