@@ -30,7 +30,7 @@ from doc_pages import (
 from test_c_library import installed as installed
 
 CLI = ROOT / "docs" / "reference" / "cli.md"  # test_cli_tools.py runs that page
-BULK = ROOT / "docs" / "bulk.md"  # test_bulk_docs.py runs its commands, and what needs a cluster (py)
+BULK = ROOT / "docs" / "bulk.md"  # test_bulk_docs.py runs its sh blocks and those for clusters (py)
 
 # Whose examples change the whole process.
 LARGE = {"celery", "django", "gevent"}
