@@ -54,7 +54,7 @@ typedef struct mill_allocator {
  */
 MILL_API void mill_set_allocator(const mill_allocator *allocator);
 
-/* Blocks that the library, libcurl's apart, holds at this moment for all its engines. Thread: any. */
+/* Blocks that the library, libcurl apart, holds at this moment for all its engines. Thread: any. */
 MILL_API long mill_memory_blocks(void);
 
 MILL_API const char *mill_version(void);         /* "MAJOR.MINOR.PATCH" */
@@ -116,6 +116,8 @@ MILL_API mill_stats *mill_stats_ref(mill_stats *stats);
 MILL_API void mill_stats_unref(mill_stats *stats);
 MILL_API void mill_stats_read(const mill_stats *stats, mill_metrics *ret_metrics);
 MILL_API void mill_engine_metrics(mill_engine *engine, mill_metrics *ret_metrics);
+/* Of mill_memory_blocks() those that this engine keeps for its next streams. Thread: any. */
+MILL_API long mill_engine_spare_blocks(mill_engine *engine);
 
 /* ---- requests --------------------------------------------------------------------------------- */
 

@@ -69,6 +69,7 @@ PyObject *stats_to_dict(StatsObject *stats);
 int engine_start_stream(core_state *state, const mill_request *request, mill_stream **ret_stream);
 /* Its counters; untouched where it does not run. */
 void engine_metrics(mill_metrics *ret_metrics);
+long engine_memory_blocks(void);
 /* Before a stream's error is raised: a daemon thread does not return from here at exit. */
 void engine_hold_daemon(void);
 PyObject *engine_shutdown(PyObject *module, PyObject *unused);

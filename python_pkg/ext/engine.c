@@ -22,6 +22,13 @@ void engine_metrics(mill_metrics *ret_metrics) {
   pthread_mutex_unlock(&lock);
 }
 
+long engine_memory_blocks(void) {
+  pthread_mutex_lock(&lock);
+  long blocks = mill_memory_blocks() - (engine ? mill_engine_spare_blocks(engine) : 0);
+  pthread_mutex_unlock(&lock);
+  return blocks;
+}
+
 static bool in_main_interpreter(void) {
   return PyInterpreterState_Get() == PyInterpreterState_Main();
 }

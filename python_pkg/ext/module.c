@@ -25,7 +25,7 @@ static PyObject *metrics(PyObject *module, PyObject *unused) {
 }
 
 static PyObject *memory_blocks(PyObject *module, PyObject *unused) {
-  return PyLong_FromLong(mill_memory_blocks());
+  return PyLong_FromLong(engine_memory_blocks());
 }
 
 static PyObject *formats(PyObject *module, PyObject *unused) {
@@ -61,8 +61,9 @@ static PyMethodDef functions[] = {
     {"metrics", metrics, METH_NOARGS,
      "metrics($module, /)\n--\n\nThe counters of the process as a dict."},
     {"memory_blocks", memory_blocks, METH_NOARGS,
-     "memory_blocks($module, /)\n--\n\nBlocks of memory that the core, libcurl apart, holds now in "
-     "this process."},
+     "memory_blocks($module, /)\n--\n\nBlocks of memory that are in use in the core, libcurl "
+     "apart: "
+     "none that are kept for the next stream."},
     {"formats", formats, METH_NOARGS, "formats($module, /)\n--\n\nThe names of the wire formats."},
     {"set_error_factory", set_error_factory, METH_O,
      "set_error_factory($module, factory, /)\n--\n\nThe function that builds an exception from its "

@@ -57,6 +57,11 @@ void mill__queue_store_fini(struct mill__queue_store *store) {
   free_spares(&store->large);
 }
 
+long mill__queue_store_blocks(const struct mill__queue_store *store) {
+  return (long)atomic_load_explicit(&store->small.n, memory_order_relaxed) +
+         (long)atomic_load_explicit(&store->large.n, memory_order_relaxed);
+}
+
 /* One that was read, or NULL. All that consumers gave are taken at once: no other pops. */
 static struct mill__queue_block *take_spare(struct mill__queue_spares *spares) {
   if (!spares->kept)

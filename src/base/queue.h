@@ -54,6 +54,8 @@ struct mill__queue {
 
 void mill__queue_store_init(struct mill__queue_store *store);
 void mill__queue_store_fini(struct mill__queue_store *store); /* after the last of its queues */
+long mill__queue_store_blocks(
+    const struct mill__queue_store *store); /* that it keeps; any thread */
 
 void mill__queue_init(struct mill__queue *queue, struct mill__queue_store *store);
 void mill__queue_fini(struct mill__queue *queue);

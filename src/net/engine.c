@@ -76,6 +76,10 @@ void mill_engine_metrics(mill_engine *engine, mill_metrics *ret_metrics) {
     ret_metrics->cpu_ns = (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
+long mill_engine_spare_blocks(mill_engine *engine) {
+  return mill__queue_store_blocks(&engine->store) + mill__decoder_store_blocks(&engine->decoders);
+}
+
 /* ---- what transfers ask of their engine ------------------------------------------------------ */
 
 void mill__engine_touch(mill_engine *engine, mill_stream *stream) {

@@ -84,7 +84,7 @@ struct machine {
   struct mill__json *json;
   yajl_handle yajl;
   struct mill__list blocks;
-  size_t block_bytes;
+  size_t block_bytes, n_blocks;
   sigjmp_buf no_memory;
 };
 
@@ -103,11 +103,13 @@ static void add_block(struct machine *machine, struct block *block, size_t size)
   block->size = size;
   machine->block_bytes += size;
   mill__list_append(&machine->blocks, &block->link);
+  machine->n_blocks++;
 }
 
 static void remove_block(struct machine *machine, struct block *block) {
   machine->block_bytes -= block->size;
   mill__list_remove(&block->link);
+  machine->n_blocks--;
 }
 
 static void yajl_free_block(void *ctx, void *bytes) {
@@ -157,12 +159,20 @@ static void drop_machine(struct mill__json *json) {
 void mill__json_store_init(struct mill__json_store *store) {
   mill__list_init(&store->machines);
   store->n = 0;
+  atomic_init(&store->blocks, 0);
 }
 
 void mill__json_store_fini(struct mill__json_store *store) {
   struct mill__list *link;
   while ((link = mill__list_pop(&store->machines)))
     free_machine(MILL__CONTAINER(link, struct machine, link));
+}
+
+/* Written by one thread. */
+static void count_blocks(struct mill__json_store *store, const struct machine *machine, long sign) {
+  long before = atomic_load_explicit(&store->blocks, memory_order_relaxed);
+  atomic_store_explicit(&store->blocks, before + sign * (1 + (long)machine->n_blocks),
+                        memory_order_relaxed);
 }
 
 /* Behind a whole document. */
@@ -177,6 +187,7 @@ static void lay_machine_aside(struct mill__json *json) {
   }
   mill__list_append(&store->machines, &machine->link);
   store->n++;
+  count_blocks(store, machine, 1);
   json->machine = NULL;
 }
 
@@ -185,7 +196,9 @@ static struct machine *machine_of_store(struct mill__json_store *store) {
   if (!link)
     return NULL;
   store->n--;
-  return MILL__CONTAINER(link, struct machine, link);
+  struct machine *machine = MILL__CONTAINER(link, struct machine, link);
+  count_blocks(store, machine, -1);
+  return machine;
 }
 
 /* ---- yajl's callbacks: 1 to go on, 0 to stop ------------------------------------------------ */
@@ -396,7 +409,7 @@ static bool get_machine(struct mill__json *json) {
     if (!machine)
       return false;
     machine->yajl = NULL;
-    machine->block_bytes = 0;
+    machine->block_bytes = machine->n_blocks = 0;
     mill__list_init(&machine->link);
     mill__list_init(&machine->blocks);
   }

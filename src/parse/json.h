@@ -16,6 +16,8 @@
 #ifndef MILL_PARSE_JSON_H
 #define MILL_PARSE_JSON_H
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/list.h"
 
@@ -71,6 +73,7 @@ void mill__json_free(struct mill__json *json);
 struct mill__json_store {
   struct mill__list machines;
   unsigned n;
+  atomic_long blocks; /* of memory, in all of them; may be read by any thread */
 };
 void mill__json_store_init(struct mill__json_store *store);
 void mill__json_store_fini(struct mill__json_store *store);

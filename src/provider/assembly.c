@@ -134,7 +134,8 @@ static struct spare spare_in(const struct mill__pending *pending) {
 }
 
 void mill__assembly_store_init(struct mill__assembly_store *store) {
-  *store = (struct mill__assembly_store){.first = NULL};
+  store->first = NULL;
+  atomic_init(&store->n, 0);
 }
 
 void mill__assembly_store_fini(struct mill__assembly_store *store) {
@@ -146,6 +147,19 @@ void mill__assembly_store_fini(struct mill__assembly_store *store) {
   }
 }
 
+static int n_spares(const struct mill__assembly_store *store) {
+  return atomic_load_explicit(&store->n, memory_order_relaxed);
+}
+
+/* Written by one thread. */
+static void count(struct mill__assembly_store *store, int more) {
+  atomic_store_explicit(&store->n, n_spares(store) + more, memory_order_relaxed);
+}
+
+long mill__assembly_store_blocks(const struct mill__assembly_store *store) {
+  return 2L * n_spares(store); /* two arrays each */
+}
+
 static bool take_spare(struct mill__assembly *assembly) {
   struct mill__assembly_store *store = assembly->store;
   if (assembly->pending || !store || !store->first)
@@ -155,7 +169,7 @@ static bool take_spare(struct mill__assembly *assembly) {
   assembly->deltas = spare.deltas;
   assembly->capacity = spare.capacity;
   store->first = spare.next;
-  store->n--;
+  count(store, -1);
   return true;
 }
 
@@ -164,7 +178,7 @@ static void give_spare(struct mill__assembly *assembly) {
   struct spare spare = {store->first, assembly->deltas, assembly->capacity};
   memcpy(assembly->pending, &spare, sizeof spare);
   store->first = assembly->pending;
-  store->n++;
+  count(store, 1);
 }
 
 static void free_arrays(struct mill__assembly *assembly) {
@@ -176,7 +190,7 @@ void mill__assembly_rest(struct mill__assembly *assembly) {
   const struct mill__assembly_store *store = assembly->store;
   if (!assembly->capacity)
     return;
-  if (store->n == MILL__DECODER_STORE_ARRAYS || assembly->capacity > KEEP_DELTAS)
+  if (n_spares(store) == MILL__DECODER_STORE_ARRAYS || assembly->capacity > KEEP_DELTAS)
     free_arrays(assembly);
   else
     give_spare(assembly);

@@ -182,6 +182,7 @@ void mill__assembly_init(struct mill__assembly *assembly, size_t event_bytes);
 void mill__assembly_fini(struct mill__assembly *assembly);
 void mill__assembly_store_init(struct mill__assembly_store *store);
 void mill__assembly_store_fini(struct mill__assembly_store *store);
+long mill__assembly_store_blocks(const struct mill__assembly_store *store); /* any thread */
 /* With a store; no event is under construction: what only events need goes there. */
 void mill__assembly_rest(struct mill__assembly *assembly);
 void mill__assembly_begin_event(struct mill__assembly *assembly);

@@ -451,6 +451,11 @@ void mill__decoder_store_fini(struct mill__decoder_store *store) {
   mill__assembly_store_fini(&store->assembly);
 }
 
+long mill__decoder_store_blocks(const struct mill__decoder_store *store) {
+  return atomic_load_explicit(&store->json.blocks, memory_order_relaxed) +
+         mill__assembly_store_blocks(&store->assembly);
+}
+
 void mill__decoder_share(struct mill__decoder *decoder, struct mill__decoder_store *store) {
   decoder->assembly.store = &store->assembly;
   mill__reader_share(&decoder->reader, &store->json);

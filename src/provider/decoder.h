@@ -62,11 +62,13 @@ struct mill__decoder_store {
   struct mill__json_store json;
   struct mill__assembly_store {
     struct mill__pending *first; /* arrays for deltas; in each stands the next */
-    unsigned n;
+    atomic_int n;                /* may be read by any thread */
   } assembly;
 };
 void mill__decoder_store_init(struct mill__decoder_store *store);
 void mill__decoder_store_fini(struct mill__decoder_store *store); /* after the last decoder */
+/* Of memory, in what nobody uses. Thread: any. */
+long mill__decoder_store_blocks(const struct mill__decoder_store *store);
 
 int mill__decoder_new(const struct mill__dialect *dialect, const mill_limits *limits,
                       const struct mill__sink *sink, struct mill__decoder **ret_decoder);
