@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -45,6 +48,14 @@ def chunked(*events: bytes, **fields: str) -> bytes:
     return (
         head(Transfer_Encoding="chunked", **fields) + http_chunks([b"".join(events)]) + LAST_CHUNK
     )
+
+
+def free_port() -> str:
+    """A port that nobody listens on, of those that the kernel gives to nobody who names none."""
+    for port in random.sample(range(10_000, 30_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return str(port)
+    raise OSError("no port is free")
 
 
 def eventually(holds: Callable[[], bool]) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -14,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-from answers import GIVE_UP_S
+from answers import GIVE_UP_S, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -72,12 +71,6 @@ def write_files(page: Path, folder: Path) -> None:
         name = file_named(block)
         if name is not None:
             (folder / name).write_text(block.code)
-
-
-def free_port() -> str:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])
 
 
 def python_of(page: Path) -> list[tuple[int, str]]:

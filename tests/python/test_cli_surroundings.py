@@ -73,10 +73,18 @@ ALL = {
     "record": ["record", "--to", "TO", "--upstream", "URL/v1"],
     "replay": ["replay", "/dev/null"],
     "bench": ["bench", "-n", "1", "-r", "1", "-m", "m", "--base-url", "URL/v1"],
+    "bulk": ["bulk", "QUESTIONS", "-o", "-", "-m", "m", "--base-url", "URL/v1"],
     "doctor": ["doctor"],
     "demo": ["demo", "--pace", "0"],
     "completion": ["completion", "bash"],
 }
+
+
+def questions(folder: Path) -> str:
+    """A file of one, for bulk."""
+    path = folder / "questions"
+    path.write_text('{"prompt": "Hi"}\n')
+    return str(path)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -85,6 +93,7 @@ def test_where_nobody_reads_from_the_beginning_it_is_141(
 ) -> None:
     feeding = serve(feed(b"data: x\n\n"))
     places = {"URL/v1": serve(WORDS).url, "FEED": feeding.origin, "TO": str(tmp_path / "to")}
+    places["QUESTIONS"] = questions(tmp_path)
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -277,6 +286,10 @@ OFFLINE = {  # in a namespace whose loopback is down too
     ),
     "events": (["events", "--no-reconnect", "http://a.example/"], 3, "no connection"),
     "bench": (["bench", "-m", "m", "--base-url", "http://192.0.2.1/v1"], 3, "no connection"),
+    "bulk": (
+        ["bulk", "QUESTIONS", "-o", "TO", "-m", "m", "--base-url", "http://192.0.2.1/v1",
+         "--max-retries", "0"], 3, "1 failed",
+    ),
     "doctor": (["doctor"], 1, "a stream        over loopback: no connection"),
     "demo": (["demo"], 1, "no connection"),
     "mock": (["mock", "--until-stdin-closes"], 0, "http://127.0.0.1:"),
@@ -307,7 +320,8 @@ def test_without_a_network(
     without_network: list[str], tmp_path: Path, name: str, where: str
 ) -> None:
     arguments, expected, said = OFFLINE[name]
-    arguments = [str(tmp_path / "to") if word == "TO" else word for word in arguments]
+    places = {"TO": str(tmp_path / "to"), "QUESTIONS": questions(tmp_path)}
+    arguments = [places.get(word, word) for word in arguments]
     command = [*without_network, *COMMAND]
     if where == "pipe":
         done = subprocess.run(

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import millstream
-from answers import GIVE_UP_S, MESSAGES
+from answers import GIVE_UP_S, MESSAGES, free_port
 from command_line import COMMAND, Terminal, environment, run
 from conftest import API_KEY, Connect, Serve, Start
 from millstream import mock, testing
@@ -509,11 +509,6 @@ while True:
 "
 }
 """
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])
 
 
 def test_what_the_page_shows_runs(serve: Serve, tmp_path: Path, store: Path) -> None:
