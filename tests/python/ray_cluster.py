@@ -1,10 +1,10 @@
 """A Ray cluster of two nodes on this machine, and a job on it; and where Ray itself comes from.
 
 Run without arguments it installs the dependency group `ray` into a virtual environment of its own,
-outside the tree and kept between runs. `ray_cluster.py FOLDER URL ACTORS CONCURRENCY`, which runs
-there, asks the server at URL what stands in FOLDER/in and writes FOLDER/out, both Parquet. It says
-"ready" when the cluster is up; a line on its standard input kills its second node, and it says how
-many actors were there. Its last line is "done".
+outside the tree and kept between runs. `ray_cluster.py FOLDER URL CONCURRENCY`, which runs there,
+asks the server at URL what stands in FOLDER/in and writes FOLDER/out, both Parquet. Each node has
+one actor, whose key is the node's name: "head" or "second". A line on its standard input kills the
+second node, and it says "killed". Its last line is "done".
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import threading
 import venv
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "job: "  # before its lines, which stand between Ray's own
@@ -34,6 +35,7 @@ _HEALTH = {
     "health_check_failure_threshold": 10,  # a machine that is busy is not dead
 }
 _STORE_BYTES = 100 << 20
+_BLOCKS = 20
 
 
 # ---- the environment -----------------------------------------------------------------------------
@@ -75,42 +77,40 @@ def install() -> None:
 # ---- the job -------------------------------------------------------------------------------------
 
 
-def children(pid: int) -> list[int]:
-    """All that descend from a process."""
+PARENT, SESSION = 1, 3  # fields of /proc/PID/stat after the name
+
+
+def having(field: int, value: int) -> list[int]:
+    """The processes whose PARENT or SESSION that is."""
     found = []
     for each in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(each.read_text().rpartition(")")[2].split()[1])
+            fields = each.read_text().rpartition(")")[2].split()
         except OSError:  # it has ended
             continue
-        if parent == pid:
-            found += [int(each.parent.name), *children(int(each.parent.name))]
+        if int(fields[field]) == value:
+            found.append(int(each.parent.name))
     return found
 
 
-def title(pid: int) -> str:
-    """What a process calls itself."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
-
-
-def kill(node: object) -> int:
-    """SIGKILL to all of a node's processes; how many of them were actors of `Generate`."""
-    processes = node.all_processes["raylet"]  # type: ignore[attr-defined]
-    raylets = [each.process.pid for each in processes]
-    workers = [pid for raylet in raylets for pid in children(raylet)]
-    actors = sum("MapWorker(MapBatches(Generate))" in title(pid) for pid in workers)
-    for pid in [*raylets, *workers]:
+def kill(pids: list[int]) -> None:
+    """SIGKILL to all of them."""
+    for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass  # the death of another was enough
-    return actors
 
 
-def job(folder: str, url: str, actors: str, concurrency: str) -> None:
+def kill_node(node: object) -> None:
+    """SIGKILL to all of a node's processes."""
+    processes = node.all_processes["raylet"]  # type: ignore[attr-defined]
+    raylets = [each.process.pid for each in processes]
+    workers = [pid for raylet in raylets for pid in having(PARENT, raylet)]
+    kill([*raylets, *workers])
+
+
+def job(folder: str, url: str, concurrency: str) -> None:
     """See the module."""
     import ray
     from ray.cluster_utils import Cluster
@@ -120,35 +120,53 @@ def job(folder: str, url: str, actors: str, concurrency: str) -> None:
 
     arguments = {
         "num_cpus": 4, "node_ip_address": "127.0.0.1", "include_dashboard": False,
-        "object_store_memory": _STORE_BYTES, "_system_config": _HEALTH,
+        "object_store_memory": _STORE_BYTES,
     }  # fmt: skip
-    cluster = Cluster(initialize_head=True, head_node_args=arguments)
-    del arguments["_system_config"]  # it is the head's
-    second = cluster.add_node(**arguments)
+    cluster = Cluster()
+    head = cluster.add_node(**arguments, **_node("head", 2), _system_config=_HEALTH)
+    second = cluster.add_node(**arguments, **_node("second", 1))
     ray.init(address=cluster.address, log_to_driver=False)
-    say("ready")
+    # One of the head's two places is taken until the other node dies: so each has one actor first.
+    takes = ray.remote(num_cpus=0, resources={"place": 1})(_Taken)
+    taken = takes.options(scheduling_strategy=Affinity(head.node_id, soft=False)).remote()
+    ray.get(taken.ready.remote())
 
     def obey() -> None:
         if sys.stdin.readline():
-            say(f"killed {kill(second)}")
+            kill_node(second)
+            ray.kill(taken)
+            say("killed")
 
     threading.Thread(target=obey, daemon=True).start()
-    answers = ray.data.read_parquet(f"{folder}/in").map_batches(
+    # Small files are read as one block, and a block has one actor.
+    questions = ray.data.read_parquet(f"{folder}/in").repartition(_BLOCKS)
+    answers = questions.map_batches(
         millstream.ray.Generate,
         fn_constructor_kwargs={
-            "client": {"base_url": url, "api_key": "k"},
-            "model": "mock-echo",
+            "client": {"base_url": url, "timeout": None},  # the key: of the environment
+            "model": "m",
             "concurrency": int(concurrency),
         },
-        compute=ray.data.ActorPoolStrategy(size=int(actors)),
+        compute=ray.data.ActorPoolStrategy(size=2),
         batch_size=int(concurrency),
         batch_format="pyarrow",
-        scheduling_strategy=Affinity(second.node_id, soft=True),  # all where the kill is
+        resources={"place": 1},
     )
     answers.write_parquet(f"{folder}/out")
     ray.shutdown()
     cluster.shutdown()
     say("done")
+
+
+class _Taken:
+    """An actor that takes a place."""
+
+    def ready(self) -> None:
+        """It has it."""
+
+
+def _node(name: str, places: int) -> dict[str, Any]:
+    return {"env_vars": {"OPENAI_API_KEY": name}, "resources": {"place": places}}
 
 
 def say(text: str) -> None:
