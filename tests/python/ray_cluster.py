@@ -77,18 +77,18 @@ def install() -> None:
 # ---- the job -------------------------------------------------------------------------------------
 
 
-PARENT, SESSION = 1, 3  # fields of /proc/PID/stat after the name
+STATE, PARENT, SESSION = 0, 1, 3  # fields of /proc/PID/stat after the name
 
 
 def having(field: int, value: int) -> list[int]:
-    """The processes whose PARENT or SESSION that is."""
+    """The processes that run and whose PARENT or SESSION that is."""
     found = []
     for each in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = each.read_text().rpartition(")")[2].split()
         except OSError:  # it has ended
             continue
-        if int(fields[field]) == value:
+        if fields[STATE] != "Z" and int(fields[field]) == value:
             found.append(int(each.parent.name))
     return found
 
@@ -138,12 +138,13 @@ def job(folder: str, url: str, concurrency: str) -> None:
             say("killed")
 
     threading.Thread(target=obey, daemon=True).start()
+    waits = millstream.Timeout(first_chunk=None, idle=None)  # for as long as the test wants
     # Small files are read as one block, and a block has one actor.
     questions = ray.data.read_parquet(f"{folder}/in").repartition(_BLOCKS)
     answers = questions.map_batches(
         millstream.ray.Generate,
         fn_constructor_kwargs={
-            "client": {"base_url": url, "timeout": None},  # the key: of the environment
+            "client": {"base_url": url, "timeout": waits},  # the key: of the environment
             "model": "m",
             "concurrency": int(concurrency),
         },
