@@ -54,8 +54,9 @@ class Generate:
     is JSON. A request that failed is a row with an "error"; nothing is raised for it.
 
     An actor has one client, one engine thread and one bulk job for its whole life: what it has
-    learned of rate limits holds for the batches that follow, and the streams of one batch begin
-    while the last of another still run.
+    learned of rate limits holds for the batches that follow, and inside a block of several
+    batches the streams of one begin while the last of another still run. Between blocks, of which
+    Ray gives an actor one at a time, they end first: make blocks of many batches.
     """
 
     def __init__(
