@@ -27,7 +27,7 @@ _DOUBLING_S = 0.25
 _MOST = 1e6
 # What may be sent at once after a time in which nothing was: a loop is not always on time.
 _LATE_S = 0.02
-_TEST_S, _LONGEST_TEST_S, _TEST_REQUESTS = 4.0, 60.0, 50  # without a refusal: a lower bound
+_TEST_S, _LONGEST_TEST_S, _TEST_REQUESTS = 4.0, 60.0, 20  # without a refusal: a lower bound
 _CLOSE = 1.03  # bounds that need no more search
 _MORE = 0.02  # what is tried above the lower bound; doubled with each success
 _ENOUGH = 5  # accepted requests that tell a rate
@@ -35,11 +35,14 @@ _ABOUT = (0.5, 1.1)  # the first bounds, in times of what was accepted
 _LOWER, _LITTLE_LOWER = 0.8, 0.96  # where a lower bound was none; one that was tried
 _LEAST = 1 / 60  # a request a minute
 _HOLD_TIMES = 40  # as long as the stop was
+_HOLD_AT_MOST_S = 300.0
 _HOLD_REQUESTS, _HOLD_AT_MOST = 100, 5000  # for each that was refused
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 60.0
 _EMPTY_PAUSE_S = 1.0
+_GIVE_UP_S = 900.0
+_GRAIN = 0.04  # how exactly the end of a stop is known, in times of its length
 _ROUNDED_S = 1.0  # a Retry-After is in whole seconds, which says little of the time needed
-_VERDICTS = 1.5  # how much longer than a refusal takes is waited for one
+_VERDICTS = 2  # how much longer than a refusal takes is waited for one
 _FEW_TOKENS = 64  # an answer's, where none was seen yet
 
 
@@ -141,7 +144,7 @@ class Limiter:
     @property
     def is_closed(self) -> bool:
         """It has refused all for long."""
-        return self._pauses > _GIVE_UP
+        return self._pauses > 1 and self._closed_s > _GIVE_UP_S
 
     def start(self, now: float, tokens: float = 0) -> int:
         """A request is sent; what it is told to `refused` by."""
@@ -177,7 +180,7 @@ class Limiter:
 
         Those that had been sent before the last refusal was known say nothing of the rate now.
         """
-        self._latency = max(latency, self._latency * 0.9)
+        self._latency = max(latency, self._latency * 0.98)
         self._refused += 1
         if retry_after is not None:
             self._hold(now, retry_after)
@@ -191,7 +194,7 @@ class Limiter:
         self._closed_s = max(self._closed_s, now - latency - self._stopped)
         if retry_after is None:
             first = max(_FIRST_PAUSE_S, 2 / self.rate)
-            self._hold(now, min(first * 2 ** (self._pauses - 1), _LONGEST_PAUSE_S))
+            self._hold(now, min(max(first, _GRAIN * self._closed_s), _LONGEST_PAUSE_S))
         else:
             self._closed_s = max(self._closed_s, now + retry_after - _ROUNDED_S - self._stopped)
 
@@ -210,7 +213,7 @@ class Limiter:
         """After a pause: one request, and all when that was not refused."""
         if self._tries:
             self._tries = False
-            self._held_until = now + _VERDICTS * self._latency
+            self._held_until = now + max(_VERDICTS * self._latency, 1 / (_LOWER * self.rate))
             return
         self._settle(now)
         self._learned["requests"].restart(now)
@@ -225,11 +228,14 @@ class Limiter:
             self._searching = False
             about = known or self.rate / 2
             self._low, self._high = _ABOUT[0] * about, min(self.rate, _ABOUT[1] * about)
+            if self._closed_s > self._stopped - self._opened:  # all of a window, taken at once
+                self._low = accepted / (now - self._opened)
+                self._test_s = max(_TEST_S, 1.1 * (now - self._opened))
         else:
             self._high = min(self.rate, _ABOUT[1] * known or self.rate)
             self._lower_low()
         self._more = _MORE
-        self._holds_until = now + _HOLD_TIMES * (now - self._stopped)
+        self._holds_until = now + min(_HOLD_TIMES * (now - self._stopped), _HOLD_AT_MOST_S)
         self._holds_requests = min(_HOLD_REQUESTS * self._refused, _HOLD_AT_MOST)
         self._choose()
 
@@ -267,8 +273,6 @@ class Limiter:
     def _hold(self, now: float, pause: float) -> None:
         self._held_until = max(self._held_until, now + pause)
 
-
-_GIVE_UP = 20  # pauses in a row: a quarter of an hour at least
 
 # ---- headers -------------------------------------------------------------------------------------
 
