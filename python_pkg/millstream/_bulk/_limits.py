@@ -31,7 +31,8 @@ _TEST_S, _LONGEST_TEST_S, _TEST_REQUESTS = 4.0, 60.0, 20  # without a refusal: a
 _CLOSE = 1.03  # bounds that need no more search
 _MORE = 0.02  # what is tried above the lower bound; doubled with each success
 _ENOUGH = 5  # accepted requests that tell a rate
-_ABOUT = (0.5, 1.1)  # the first bounds, in times of what was accepted
+_ABOUT = (0.5, 2.0)  # the first bounds, in times of what was accepted: the rate was rising
+_SURELY_LESS = 1.1  # and of what was accepted from one stop to the next
 _LOWER, _LITTLE_LOWER = 0.8, 0.96  # where a lower bound was none; one that was tried
 _LEAST = 1 / 60  # a request a minute
 _HOLD_TIMES = 40  # as long as the stop was
@@ -40,7 +41,8 @@ _HOLD_REQUESTS, _HOLD_AT_MOST = 100, 5000  # for each that was refused
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 60.0
 _EMPTY_PAUSE_S = 1.0
 _GIVE_UP_S = 900.0
-_GRAIN = 0.04  # how exactly the end of a stop is known, in times of its length
+_LONG = 0.2  # a stop, in times of what was before it
+_GRAIN = 0.03  # how exactly the end of a stop is known, in times of its length
 _ROUNDED_S = 1.0  # a Retry-After is in whole seconds, which says little of the time needed
 _VERDICTS = 2  # how much longer than a refusal takes is waited for one
 _FEW_TOKENS = 64  # an answer's, where none was seen yet
@@ -228,11 +230,12 @@ class Limiter:
             self._searching = False
             about = known or self.rate / 2
             self._low, self._high = _ABOUT[0] * about, min(self.rate, _ABOUT[1] * about)
-            if self._closed_s > self._stopped - self._opened:  # all of a window, taken at once
+            if self._closed_s > _LONG * (self._stopped - self._opened):  # a window was used up
                 self._low = accepted / (now - self._opened)
+                self._high = min(self.rate, _SURELY_LESS * about)
                 self._test_s = max(_TEST_S, 1.1 * (now - self._opened))
         else:
-            self._high = min(self.rate, _ABOUT[1] * known or self.rate)
+            self._high = min(self.rate, _SURELY_LESS * known or self.rate)
             self._lower_low()
         self._more = _MORE
         self._holds_until = now + min(_HOLD_TIMES * (now - self._stopped), _HOLD_AT_MOST_S)
