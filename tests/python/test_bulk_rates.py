@@ -52,7 +52,7 @@ def simulated(server: Counts, until: float, seed: int) -> None:
     def send(sent: float) -> None:
         nonlocal open_, head_at
         open_ += 1
-        epoch = limiter.start(sent)
+        ticket = limiter.start(sent)
         let_in, headers = server.ask(sent)
         text = headers.get("Retry-After")
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
@@ -61,13 +61,13 @@ def simulated(server: Counts, until: float, seed: int) -> None:
         def end(now: float) -> None:
             nonlocal open_
             open_ -= 1
-            limiter.told(now, facts)
+            limiter.told(now, ticket, facts)
             if not let_in:
-                limiter.refused(now, epoch, now - sent, float(text) if text else None)
+                limiter.refused(now, ticket, now - sent, float(text) if text else None)
 
         if let_in and facts and sent >= head_at:
             head_at = sent + HEAD_EVERY_S
-            at(sent + HEAD_S, lambda now: limiter.told(now, facts))
+            at(sent + HEAD_S, lambda now: limiter.told(now, ticket, facts))
         at(sent + chance.uniform(*(ANSWER_S if let_in else REFUSAL_S)), end)
 
     while now < until:

@@ -252,7 +252,7 @@ class Job:
         asked.shows_head = now >= target.head_at
         if asked.shows_head:
             target.head_at = now + _HEAD_EVERY_S
-        asked.epoch = target.limiter.start(now, asked.tokens)
+        asked.sent = target.limiter.start(now, asked.tokens)
         self._limiter.start(now, asked.tokens)
         least = min(each.passed for each in self._targets)
         target.passed = max(target.passed, least) + target.step
@@ -287,7 +287,7 @@ class Job:
     def _put_back(self, asked: Asked, error: RateLimited, now: float) -> None:
         """Refused for the rate alone: it did not count as an attempt."""
         limiter = asked.target.limiter
-        limiter.refused(now, asked.epoch, now - asked.started, error.retry_after)
+        limiter.refused(now, asked.sent, now - asked.started, error.retry_after)
         if limiter.is_closed:
             self._finish(asked, error)
             return
@@ -380,7 +380,7 @@ class Job:
         asked.shows_head = False
         came = stream.timing.first_byte or 0.0
         if now - asked.started - came <= _LATE_HEAD_S:
-            asked.target.limiter.told(now, read_headers(head[2], time.time()))
+            asked.target.limiter.told(now, asked.sent, read_headers(head[2], time.time()))
 
     @staticmethod
     def _tell_hooks(stream: BaseStream, error: Error | None) -> None:

@@ -39,7 +39,10 @@ _HOLD_TIMES = 40  # as long as the stop was
 _HOLD_AT_MOST_S = 300.0
 _HOLD_REQUESTS, _HOLD_AT_MOST = 100, 5000  # for each that was refused
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 60.0
-_EMPTY_PAUSE_S = 1.0
+_FEW = 20  # a limit of which what is left says too little
+_MARGIN = 0.02  # of a limit: what is left of it
+_HURRY = 1 / 3  # when what is left beyond that shall be spent, in times of that until the reset
+_FIXED = 0.25  # a reset that moves less does not
 _GIVE_UP_S = 900.0
 _LONG = 0.2  # a stop, in times of what was before it
 _GRAIN = 0.03  # how exactly the end of a stop is known, in times of its length
@@ -67,6 +70,12 @@ class Pace:
         if self.rate:
             self._next = max(self._next, now - _LATE_S) + units / self.rate
 
+    def change(self, now: float, rate: float) -> None:
+        """Another rate, for what waits now too."""
+        if self.rate:
+            self._next = now + (self._next - now) * self.rate / rate
+        self.rate = rate
+
     def restart(self, now: float) -> None:
         """Nothing could be spent before: that time is no reason for a burst."""
         self._next = max(self._next, now)
@@ -86,6 +95,59 @@ class Told(NamedTuple):
     reset_s: float
 
 
+class Sent(NamedTuple):
+    """A request: when, in which epoch, and all that was spent until then, itself included."""
+
+    at: float
+    epoch: int
+    requests: float
+    tokens: float
+
+
+class _Rest:
+    """What a server has left of one kind of units, by its headers, and the rate of it.
+
+    Kept close above nothing, the rest tells that all is used, whatever the server counts by: what
+    comes back to it is spent, and of what is beyond the margin a part. Only what comes back all at
+    once, at a moment that does not move, is spread over the time until then.
+    """
+
+    __slots__ = ("_at", "_back", "_most", "_moves", "_remaining", "_reset_at", "_spent", "pace")
+
+    def __init__(self) -> None:
+        self.pace = Pace()
+        self._at = self._spent = self._remaining = self._most = self._reset_at = 0.0
+        self._back = 0.0  # units a second
+        self._moves = 1.0  # seconds that the reset goes on in a second
+
+    def told(self, now: float, fact: Told, at: float, spent: float, all_spent: float) -> None:
+        """With the answer to a request sent `at` that time, when so much was `spent`."""
+        span = at - self._at
+        if span <= 0 or fact.reset_s < 0:
+            return
+        self._most = max(self._most, fact.limit or 0.0, fact.remaining)
+        if self._most < _FEW:
+            return
+        if self.pace.rate:
+            came_back = fact.remaining - self._remaining + spent - self._spent
+            self._back += (came_back / span - self._back) * min(1.0, span / max(1.0, fact.reset_s / 2))
+            moved = min(1.0, (at + fact.reset_s - self._reset_at) / span)
+            if fact.remaining >= 1:  # else it was perhaps refused, and moved nothing
+                self._moves += (moved - self._moves) * min(1.0, span)
+        self._at, self._spent, self._remaining = at, spent, fact.remaining
+        self._reset_at = at + fact.reset_s
+        self.pace.change(now, max(self._rate(now, all_spent), _LEAST))
+
+    def _rate(self, now: float, all_spent: float) -> float:
+        left = self._remaining - (all_spent - self._spent)
+        if self._moves < _FIXED:
+            return max(left, 0.0) / max(self._reset_at - now, _LATE_S)
+        left += self._back * (now - self._at)
+        margin = max(1.0, _MARGIN * self._most)
+        hurry_s = max(1.0, (self._reset_at - self._at) * _HURRY)
+        return max(self._back + (left - margin) / hurry_s, margin / hurry_s / 4)
+
+
 class Limiter:
     """The rates of one endpoint.
 
@@ -101,11 +163,12 @@ class Limiter:
         learns: bool = True,
     ) -> None:
         self._caps = (Pace(requests_per_minute), Pace(tokens_per_minute))
-        self._learned = {"requests": Pace(), "tokens": Pace()}
+        self._pace = Pace()
         self._learns = self._searching = learns
-        self._tells = False  # what is left of the requests: nothing is looked for
+        self._rests = {"requests": _Rest(), "tokens": _Rest()}
+        self._spent = {"requests": 0.0, "tokens": 0.0}
         if learns:
-            self._learned["requests"].rate = _FIRST_RATE
+            self._pace.rate = _FIRST_RATE
         self._doubles_at = now + _DOUBLING_S
         self._held_until = now
         self._low, self._high = 0.0, _MOST
@@ -125,50 +188,65 @@ class Limiter:
     @property
     def rate(self) -> float:
         """Requests a second, as far as the endpoint's own limit goes."""
-        return self._learned["requests"].rate
+        told = self._rests["requests"].pace.rate
+        return min(self._pace.rate, told) if told else self._pace.rate
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether headers keep the rate below the one that is looked for."""
+        return self.rate < self._pace.rate
 
     @property
     def is_searching(self) -> bool:
         """No limit was met, and none was given."""
-        return self._searching and not any(pace.rate for pace in self._caps)
+        told = self._rests["requests"].pace
+        return self._searching and not any(pace.rate for pace in (*self._caps, told))
 
     @property
     def counts_tokens(self) -> bool:
         """What a request needs of them has to be told to `start`."""
-        return bool(self._caps[1].rate or self._learned["tokens"].rate)
+        return bool(self._caps[1].rate or self._rests["tokens"].pace.rate)
 
     @property
     def due(self) -> float:
         """When the next request may be sent."""
-        paces = (*self._caps, *self._learned.values())
-        return max(self._held_until, *(pace.due for pace in paces))
+        return max(self._held_until, *(pace.due for pace in self._paces()))
+
+    def _paces(self) -> tuple[Pace, ...]:
+        return (*self._of("requests"), *self._of("tokens"), self._pace)
+
+    def _of(self, kind: str) -> tuple[Pace, Pace]:
+        return self._caps[kind == "tokens"], self._rests[kind].pace
 
     @property
     def is_closed(self) -> bool:
         """It has refused all for long."""
         return self._pauses > 1 and self._closed_s > _GIVE_UP_S
 
-    def start(self, now: float, tokens: float = 0) -> int:
-        """A request is sent; what it is told to `refused` by."""
-        if self._searching and now >= self._doubles_at:
+    def start(self, now: float, tokens: float = 0) -> Sent:
+        """A request is sent; what `refused` and `told` know it by."""
+        if self._searching and not self._is_told and now >= self._doubles_at:
             self._doubles_at = now + _DOUBLING_S
-            self._learned["requests"].rate = min(self.rate * 2, _MOST)
+            self._pace.rate = min(self._pace.rate * 2, _MOST)
         if self._pauses:
             self._try(now)
         if not self._pauses:
             self._sent += 1
-            if self._learns and not (self._searching or self._tells):
+            if self._learns and not (self._searching or self._is_told):
                 self._advance(now)
-        for pace in (self._caps[0], self._learned["requests"]):
+        for pace in (*self._of("requests"), self._pace):
             pace.spend(now)
-        for pace in (self._caps[1], self._learned["tokens"]):
+        for pace in self._of("tokens"):
             pace.spend(now, tokens)
-        return self._epoch
+        self._spent["requests"] += 1
+        self._spent["tokens"] += tokens
+        return Sent(now, self._epoch, **self._spent)
 
     def used(self, estimated: float, tokens: float) -> None:
         """What a request of so many tokens really took."""
         self.tokens_each += (tokens - self.tokens_each) / (16 if self.tokens_each else 1)
-        for pace in (self._caps[1], self._learned["tokens"]):
+        self._spent["tokens"] += tokens - estimated
+        for pace in self._of("tokens"):
             pace.give_back(estimated - tokens)
 
     def estimate(self, request_bytes: int) -> float:
@@ -176,7 +254,7 @@ class Limiter:
         return self.tokens_each or request_bytes / 4 + _FEW_TOKENS
 
     def refused(
-        self, now: float, epoch: int, latency: float, retry_after: float | None = None
+        self, now: float, sent: Sent, latency: float, retry_after: float | None = None
     ) -> None:
         """A request was refused (429), so long after it was sent.
 
@@ -184,9 +262,10 @@ class Limiter:
         """
         self._latency = max(latency, self._latency * 0.98)
         self._refused += 1
+        self._spent["requests"] -= 1
         if retry_after is not None:
             self._hold(now, retry_after)
-        if epoch != self._epoch:
+        if sent.epoch != self._epoch:
             return
         self._epoch += 1
         if not self._pauses:
@@ -195,30 +274,26 @@ class Limiter:
         self._tries = True
         self._closed_s = max(self._closed_s, now - latency - self._stopped)
         if retry_after is None:
-            first = max(_FIRST_PAUSE_S, 2 / self.rate)
+            first = max(_FIRST_PAUSE_S, 2 / self._pace.rate)
             self._hold(now, min(max(first, _GRAIN * self._closed_s), _LONGEST_PAUSE_S))
         else:
             self._closed_s = max(self._closed_s, now + retry_after - _ROUNDED_S - self._stopped)
 
-    def told(self, now: float, facts: list[Told]) -> None:
-        """Headers of an answer that was just begun."""
-        for kind, _, remaining, reset_s in facts:
-            pace = self._learned[kind]
-            if remaining < 1:
-                self._hold(now, min(reset_s, _EMPTY_PAUSE_S))
-            elif reset_s > 0:
-                pace.rate = min(remaining / reset_s, _MOST)
-                if kind == "requests":
-                    self._tells, self._searching = True, False
+    def told(self, now: float, sent: Sent, facts: list[Told]) -> None:
+        """Headers of the answer to a request."""
+        for fact in facts:
+            spent = sent.requests if fact.kind == "requests" else sent.tokens
+            self._rests[fact.kind].told(now, fact, sent.at, spent, self._spent[fact.kind])
 
     def _try(self, now: float) -> None:
         """After a pause: one request, and all when that was not refused."""
         if self._tries:
             self._tries = False
-            self._held_until = now + max(_VERDICTS * self._latency, 1 / (_LOWER * self.rate))
+            self._held_until = now + max(_VERDICTS * self._latency, 1 / (_LOWER * self._pace.rate))
             return
-        self._settle(now)
-        self._learned["requests"].restart(now)
+        if not self._is_told:
+            self._settle(now)
+        self._pace.restart(now)
         self._opened, self._pauses, self._sent, self._refused = now, 0, 0, 0
 
     def _settle(self, now: float) -> None:
@@ -228,14 +303,14 @@ class Limiter:
         known = accepted / seconds if accepted >= _ENOUGH and seconds > 0 else 0.0
         if self._searching:
             self._searching = False
-            about = known or self.rate / 2
-            self._low, self._high = _ABOUT[0] * about, min(self.rate, _ABOUT[1] * about)
+            about = known or self._pace.rate / 2
+            self._low, self._high = _ABOUT[0] * about, min(self._pace.rate, _ABOUT[1] * about)
             if self._closed_s > _LONG * (self._stopped - self._opened):  # a window was used up
                 self._low = accepted / (now - self._opened)
-                self._high = min(self.rate, _SURELY_LESS * about)
+                self._high = min(self._pace.rate, _SURELY_LESS * about)
                 self._test_s = max(_TEST_S, 1.1 * (now - self._opened))
         else:
-            self._high = min(self.rate, _SURELY_LESS * known or self.rate)
+            self._high = min(self._pace.rate, _SURELY_LESS * known or self._pace.rate)
             self._lower_low()
         self._more = _MORE
         self._holds_until = now + min(_HOLD_TIMES * (now - self._stopped), _HOLD_AT_MOST_S)
@@ -256,19 +331,19 @@ class Limiter:
         """The next rate: between the bounds, or the lower one: a guess, or close to the other."""
         is_close = self._high <= self._low * _CLOSE
         rate = (self._low + self._high) / 2 if self._low_is_sure and not is_close else self._low
-        self._learned["requests"].rate = max(min(rate, _MOST), _LEAST)
+        self._pace.rate = max(min(rate, _MOST), _LEAST)
 
     def _advance(self, now: float) -> None:
         """While nothing is refused: what was kept up for long enough is a lower bound."""
         if now - self._opened < self._test_s or self._sent < _TEST_REQUESTS:
             return
-        self._low, self._low_is_sure = self.rate, True
+        self._low, self._low_is_sure = self._pace.rate, True
         if self._high <= self._low * _CLOSE:
             if now < self._holds_until or self._sent < self._holds_requests:
                 return
             self._high = self._low * (1 + 2 * self._more)
             self._more *= 2
-            self._learned["requests"].rate = (self._low + self._high) / 2
+            self._pace.rate = (self._low + self._high) / 2
         else:
             self._choose()
         self._opened, self._sent, self._refused = now, 0, 0

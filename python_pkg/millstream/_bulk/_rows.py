@@ -238,7 +238,7 @@ class Asked:
     """A request, and how it stands with it."""
 
     __slots__ = (
-        "arguments", "attempts", "epoch", "error", "failed_at", "id", "index", "into", "parsed",
+        "arguments", "attempts", "error", "failed_at", "id", "index", "into", "parsed",
         "place", "shows_head", "started", "stream", "target", "tokens",
     )  # fmt: skip
 
@@ -253,7 +253,6 @@ class Asked:
         self.error: Error | None = None
         self.stream: Any = None
         self.target: Any = None
-        self.epoch = 0
         self.tokens = 0.0
         self.started = 0.0
         self.shows_head = False
