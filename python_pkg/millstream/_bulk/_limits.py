@@ -18,6 +18,7 @@ of it; where it comes back all at once, it is used up at that moment.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import NamedTuple
@@ -42,6 +43,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 60.0
 _FEW = 20  # a limit of which what is left says too little
 _MARGIN = 0.02  # of a limit: what is left of it
 _HURRY = 1 / 3  # when what is left beyond that shall be spent, in times of that until the reset
+_EVENLY = 1.05
 _FIXED = 0.25  # a reset that moves less does not
 _GIVE_UP_S = 900.0
 _LONG = 0.2  # a stop, in times of what was before it
@@ -116,7 +118,8 @@ class _Rest:
 
     def __init__(self) -> None:
         self.pace = Pace()
-        self._at = self._spent = self._remaining = self._most = self._reset_at = 0.0
+        self._at = -math.inf
+        self._spent = self._remaining = self._most = self._reset_at = 0.0
         self._back = 0.0  # units a second
         self._moves = 1.0  # seconds that the reset goes on in a second
 
@@ -144,8 +147,11 @@ class _Rest:
             return max(left, 0.0) / max(self._reset_at - now, _LATE_S)
         left += self._back * (now - self._at)
         margin = max(1.0, _MARGIN * self._most)
-        hurry_s = max(1.0, (self._reset_at - self._at) * _HURRY)
-        return max(self._back + (left - margin) / hurry_s, margin / hurry_s / 4)
+        reset_s = max(self._reset_at - self._at, _LATE_S)
+        hurry_s = max(1.0, reset_s * _HURRY)
+        rate = max(self._back + (left - margin) / hurry_s, margin / hurry_s / 4)
+        all_of_it = max(self._most, self._remaining + self._back * reset_s)
+        return min(rate, _EVENLY * all_of_it / reset_s)  # which is never below the limit
 
 
 class Limiter:
