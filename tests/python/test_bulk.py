@@ -337,7 +337,7 @@ def test_a_limit_is_read_from_the_head_of_an_answer_that_goes_on(
     serve: Serve, connect: Connect, tells: bool
 ) -> None:
     gate = mock.Gate()
-    limits = {"x_ratelimit_remaining_requests": "1", "x_ratelimit_reset_requests": "60s"}
+    limits = {"x_ratelimit_remaining_requests": "60", "x_ratelimit_reset_requests": "60s"}
     begun = head(Transfer_Encoding="chunked", **(limits if tells else {}))
     server = serve(mock.Raw([begun + http_chunks([chat("a")]), gate]))
     job = job_of(connect(server), concurrency=50)
@@ -345,7 +345,7 @@ def test_a_limit_is_read_from_the_head_of_an_answer_that_goes_on(
     results = _sync.run(job, (question(str(n)) for n in itertools.count()), None)
     first = Task(lambda: next(results))
     if tells:
-        assert eventually(lambda: limiter.rate == 1 / 60)
+        assert eventually(lambda: limiter.rate < 5)
     else:
         assert eventually(lambda: len(job._active) == 50)
         assert limiter.rate >= 200

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import pytest
 
-from millstream._bulk._limits import Limiter, Told, read_headers, seconds_of
+from millstream._bulk._limits import Limiter, Sent, Told, read_headers, seconds_of
 
 
 class Server(Protocol):
@@ -82,7 +82,7 @@ def run(
 ) -> Outcome:
     """A job that has requests without end, of which each answer takes a tenth of a second."""
     now, number = 0.0, 0
-    verdicts: list[tuple[float, int, bool, int, float]] = []
+    verdicts: list[tuple[float, int, bool, Sent, float]] = []
     accepted: list[float] = []
     refused: list[float] = []
     while now < seconds:
@@ -162,7 +162,7 @@ class Shifted:
     def due(self) -> float:
         return self._limiter.due - self._by
 
-    def start(self, now: float) -> int:
+    def start(self, now: float) -> Sent:
         return self._limiter.start(now + self._by)
 
     def refused(self, now: float, *rest: float) -> None:
@@ -280,6 +280,6 @@ def test_a_server_that_tells_its_limit_refuses_nothing(fills_at_once: bool) -> N
             refused += 1
             limiter.refused(now, epoch, 0.001)
         reset_s = 6 - now % 6 if fills_at_once else (limit - left) / rate
-        limiter.told(now, [Told("requests", limit, left, reset_s)])
+        limiter.told(now, epoch, [Told("requests", limit, left, reset_s)])
     assert sent / 90 > 0.95 * rate
     assert refused < 0.02 * sent

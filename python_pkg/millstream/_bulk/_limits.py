@@ -11,9 +11,11 @@ an upper. When they are close, the lower one is held, for a multiple of what the
 time and in refused requests (so that both stay small), before a little more is tried. A lower bound
 that is refused later was tried for too short: it is taken lower, and tried for longer.
 
-A server that tells what is left and when it is whole again (`x-ratelimit-*`) needs no refusal: its
-rest, spread over that time, is the rate. Where the rest grows again with time, that settles at half
-of it; where it comes back all at once, it is used up at that moment.
+A stop that is long beside what was before it is that of a window that was used up: what it let in,
+over the time until it let in more, is its limit, but for how exactly that moment was met.
+
+Headers (`x-ratelimit-*`) are an upper bound beside that search: see `_Rest`. While they are what
+keeps the rate down, a refusal is only waited for, and nothing is looked for.
 """
 
 from __future__ import annotations
@@ -133,7 +135,8 @@ class _Rest:
             return
         if self.pace.rate:
             came_back = fact.remaining - self._remaining + spent - self._spent
-            self._back += (came_back / span - self._back) * min(1.0, span / max(1.0, fact.reset_s / 2))
+            share = min(1.0, span / max(1.0, fact.reset_s / 2))
+            self._back += (came_back / span - self._back) * share
             moved = min(1.0, (at + fact.reset_s - self._reset_at) / span)
             if fact.remaining >= 1:  # else it was perhaps refused, and moved nothing
                 self._moves += (moved - self._moves) * min(1.0, span)
