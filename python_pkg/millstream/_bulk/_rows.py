@@ -239,7 +239,7 @@ class Asked:
 
     __slots__ = (
         "arguments", "attempts", "error", "failed_at", "id", "index", "into", "parsed",
-        "place", "shows_head", "started", "stream", "target", "tokens",
+        "place", "sent", "shows_head", "started", "stream", "target", "tokens",
     )  # fmt: skip
 
     def __init__(self, place: int) -> None:
@@ -254,6 +254,7 @@ class Asked:
         self.stream: Any = None
         self.target: Any = None
         self.tokens = 0.0
+        self.sent: Any = None
         self.started = 0.0
         self.shows_head = False
 
