@@ -19,7 +19,7 @@ from millstream import mock
 from millstream._bulk._limits import Limiter, read_headers
 from rate_limited import Bucket, Counts, Limit, Says, Window, nothing, ratelimit, retry_after
 
-SETTLED_S, MEASURED_S = 60.0, 400.0
+SETTLED_S, MEASURED_S, MEASURED_REQUESTS = 60.0, 400.0, 60_000
 REAL_S, LIMIT = 20.0, 50.0
 CONCURRENCY = 1000
 HEAD_S, HEAD_EVERY_S = 0.03, 0.1  # when an answer's head comes, and how often one is looked at
@@ -83,8 +83,9 @@ def simulated(server: Counts, until: float, seed: int) -> None:
 def settles(limit: Limit, says: str, memory_s: float, seed: int) -> None:
     """After a minute, or three times what the limit reaches back."""
     server, settled = Counts(limit, SAYS[says]), max(SETTLED_S, 3 * memory_s)
-    simulated(server, settled + MEASURED_S, seed)
-    used, refused = server.between(settled, settled + MEASURED_S)
+    end = settled + min(MEASURED_S, MEASURED_REQUESTS / limit.rate)
+    simulated(server, end, seed)
+    used, refused = server.between(settled, end)
     print(f"{says}: {used:.1%} used, {refused:.2%} refused")
     assert used >= 0.95
     assert refused < 0.02
