@@ -111,6 +111,31 @@ def test_a_job_settles_just_below_any_limit(seed: int, says: str) -> None:
         settles(Window(max(1, round(rate * seconds)), seconds), says, seconds, seed)
 
 
+class Changes(Bucket):
+    """Another rate after two minutes."""
+
+    def __init__(self, rate: float, later: float) -> None:
+        super().__init__(rate, rate)
+        self._later = later
+
+    def take(self, now: float) -> bool:
+        if now >= 120:
+            self.rate = self._later
+        return super().take(now)
+
+
+@pytest.mark.parametrize("says", SAYS)
+@pytest.mark.parametrize(("rate", "later", "found_s"), [(100, 40, 120), (40, 100, 480)])
+def test_a_limit_that_changes_is_found_again(
+    rate: float, later: float, found_s: float, says: str
+) -> None:
+    server, begin = Counts(Changes(rate, later), SAYS[says]), 120 + found_s
+    simulated(server, begin + MEASURED_S, 12)
+    used, refused = server.between(begin, begin + MEASURED_S)
+    assert used >= 0.95
+    assert refused < 0.02
+
+
 @pytest.mark.parametrize("says", ["no headers", "Retry-After"])
 def test_a_real_server_is_asked_at_its_limit(says: str, serve: Serve, connect: Connect) -> None:
     """The bounds are wider here: a busy machine may be late, and the time is short."""
