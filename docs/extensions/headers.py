@@ -110,7 +110,7 @@ def escaped(lines: list[str]) -> list[str]:
         if line.startswith("- ") or (in_list and not line.startswith(" ")):
             result.append("")
         text = re.sub(r"([*`|\\]|_(?=\W|$))", r"\\\1", line)
-        result.append(OURS.sub(r":c:type:`\g<0>`", text))
+        result.append(OURS.sub(r":c:type:`\g<0>`\\ ", text))  # whatever stands behind
     return result
 
 

@@ -131,6 +131,7 @@ static void *run_main(void *user) {
     run->code = run->scenario->run(world);
   run->struck = has_struck(&run->fault);
   disarm();
+  world->most_ms = LONG_MS; /* nothing is in the way of the next stream but a busy machine */
   if (world->engine)
     scenario_check_next(world);
   mill_engine_free(world->engine);
