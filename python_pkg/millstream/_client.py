@@ -107,10 +107,7 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         self._auth = self._how_it_is_let_in(_optional_text("api_key", api_key), _options(options))
         self._verify = _verify(verify)
         self._stats = _core.Stats()
-        self._kept: dict[bool, tuple[Pairs, Pairs]] = {}  # by whether there is a body
-        # Of the last request: base URL, path and URL; URL, way to its server, and settings.
-        self._place: tuple[str, str, str] = "", "", ""
-        self._way: tuple[str, tuple[str, str], dict[str, Any]] = "", ("", ""), {}
+        self._keep_nothing()
         certificate, key = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert, None)
         self._settings: dict[str, Any] = {
             "timeouts": _timeouts(timeout),
@@ -345,12 +342,19 @@ class BaseClient(Generic[StreamT, EventStreamT]):
         event, buffered, *rest = self._settings["limits"]
         limits = (event, min(buffered, buffered_bytes), *rest)
         other._settings = {**self._settings, "limits": limits, "max_retries": 0}
-        other._kept = {}
+        other._keep_nothing()
         if base_url is not None:
             other.base_url, other._own = _base_url(base_url), False
         if base_url is not None or api_key is not None:
             other._auth = other._how_it_is_let_in(_optional_text("api_key", api_key), {})
         return other
+
+    def _keep_nothing(self) -> None:
+        """Of what requests have in common, which follows from the settings."""
+        self._kept: dict[bool, tuple[Pairs, Pairs]] = {}  # by whether there is a body
+        # Of the last request: base URL, path and URL; URL, way to its server, and settings.
+        self._place: tuple[str, str, str] = "", "", ""
+        self._way: tuple[str, tuple[str, str], dict[str, Any]] = "", ("", ""), {}
 
     def _how_it_is_let_in(
         self, api_key: str | None, options: Mapping[str, str]

@@ -237,6 +237,16 @@ def test_requests_are_pulled_when_there_is_room(
     assert most <= 10 * (5 if ordered else 2)
 
 
+def test_what_a_client_keeps_from_its_streams_is_not_a_jobs(serve: Serve, connect: Connect) -> None:
+    """A job tries again by itself, also where the client's last request is to be sent again."""
+    server = serve([mock.Answer("yes"), mock.Error(503)])
+    client = connect(server, max_retries=3)
+    assert client.stream(model="m", messages=[{"role": "user", "content": "?"}]).result().text
+    (result,) = client.bulk([question("?")], max_retries=0)
+    assert isinstance(result.error, millstream.ServerError)
+    assert len(server.requests) == 2
+
+
 def test_leaving_ends_all_streams(serve: Serve, connect: Connect) -> None:
     gate = mock.Gate()
     server = serve(lambda request: "x" if said(request) == "19" else mock.Answer([gate]))
