@@ -20,7 +20,7 @@ import millstream
 from answers import Task, chat, eventually, head, http_chunks
 from conftest import API_KEY, Connect, Serve
 from millstream import AsyncClient, BulkResult, Endpoint, mock
-from millstream._bulk import _sync
+from millstream._bulk import _async, _sync
 from millstream._bulk._job import Job
 from millstream._bulk._rows import Ids
 
@@ -274,6 +274,36 @@ def test_a_task_that_is_cancelled_ends_all_streams(serve: Serve) -> None:
 
     asyncio.run(main())
     assert eventually(lambda: client.metrics()["streams_open"] == 0)
+
+
+def test_the_loop_sleeps_while_results_are_not_taken(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams that are ready are noted once, however long nobody asks for the next result."""
+    rings = 0
+    ring = _async._Bell.ring
+
+    def counted(bell: _async._Bell) -> None:
+        nonlocal rings
+        rings += 1
+        ring(bell)
+
+    monkeypatch.setattr(_async._Bell, "ring", counted)
+
+    async def main() -> None:
+        client = AsyncClient(base_url=serve("yes").url, api_key=API_KEY)
+        results = client.bulk([question(str(n)) for n in range(10)], concurrency=10)
+        await anext(results)
+        while client.metrics()["streams_open"]:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        before = rings
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert rings - before <= 1
+        assert len([each async for each in results]) == 9
+
+    asyncio.run(main())
 
 
 def test_a_source_that_fails_ends_the_job(serve: Serve, bulk: Ask) -> None:

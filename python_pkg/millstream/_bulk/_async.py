@@ -38,13 +38,20 @@ class _Streams:
     """Those that are waited for, with a waiter of the job's own."""
 
     def __init__(self, job: Job, bell: _Bell) -> None:
-        self._job = job
+        self._job, self._bell = job, bell
+        self._ready: list[BaseStream] = []
         self._waiter = _core.Waiter()
-        self._cancel = _watch(self._waiter, bell)
+        self._cancel = _watch(self._waiter, self._note)
+
+    def _note(self) -> None:
+        """Taken at once: while the job's reader does something else, the loop shall not turn."""
+        self._ready += self._waiter.take()
+        self._bell.ring()
 
     def take(self) -> None:
         """All that those have that became ready."""
-        for stream in self._waiter.take():
+        ready, self._ready = self._ready, []
+        for stream in ready:
             self.add(stream)
 
     def add(self, stream: BaseStream) -> None:
@@ -128,18 +135,18 @@ def _spawn(function: Callable[[], Any]) -> Callable[[], object]:
     return cancel
 
 
-def _watch(waiter: _core.Waiter, bell: _Bell) -> Callable[[], object]:
-    """Ring when the waiter has streams; what ends that is returned."""
+def _watch(waiter: _core.Waiter, note: Callable[[], None]) -> Callable[[], object]:
+    """Call `note` when the waiter has streams; what ends that is returned."""
     trio = _trio()
     if trio is None:
         loop = asyncio.get_running_loop()
-        loop.add_reader(waiter.fileno(), bell.ring)
+        loop.add_reader(waiter.fileno(), note)
         return lambda: loop.remove_reader(waiter.fileno())
 
     async def watch() -> None:
         while True:
             await trio.lowlevel.wait_readable(waiter.fileno())
-            bell.ring()
+            note()
 
     return _spawn(watch)
 
