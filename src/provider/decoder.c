@@ -140,6 +140,12 @@ static int read_waiting(struct mill__decoder *decoder) {
   return feed_payload(decoder, decoder->piece.ptr, decoder->piece.len);
 }
 
+/* What the framing found wrong stands behind the data: a fault of that is told first. */
+static int fault_before(struct mill__decoder *decoder, int found) {
+  int error = read_waiting(decoder);
+  return error ? error : found;
+}
+
 /* The piece will not last: read it and copy it. */
 static int keep_piece(struct mill__decoder *decoder) {
   int error = read_waiting(decoder);
@@ -485,6 +491,8 @@ int mill__decoder_feed(struct mill__decoder *decoder, const char *bytes, size_t 
   }
   if (rc == MILL_OK)
     rc = keep_piece(decoder);
+  else if (rc < 0)
+    rc = fault_before(decoder, rc);
   if (rc < 0 && !decoder->begun)
     decoder->event_offset = decoder->feed_offset; /* between events: where it got to */
   if (rc != MILL_AGAIN)
