@@ -152,13 +152,17 @@ static int wait_for_data(mill_stream *stream) {
   return code == MILL_AGAIN ? MILL_OK : code;
 }
 
-static int next_chunk(mill_stream *stream, mill_chunk *ret_chunk) {
+/* `ret_told`: the stream said so, not the wait, which may lack the memory while the stream goes on. */
+static int next_chunk(mill_stream *stream, mill_chunk *ret_chunk, bool *ret_told) {
   int code;
   while ((code = mill_stream_next(stream, ret_chunk)) == MILL_AGAIN) {
     code = wait_for_data(stream);
-    if (code != MILL_OK)
+    if (code != MILL_OK) {
+      *ret_told = false;
       return code;
+    }
   }
+  *ret_told = true;
   return code;
 }
 
@@ -166,8 +170,9 @@ static int next_chunk(mill_stream *stream, mill_chunk *ret_chunk) {
 static int read_to_end(mill_stream *stream, char *ret_text, size_t size) {
   mill_chunk chunk;
   size_t len = 0;
+  bool told;
   int code;
-  while ((code = next_chunk(stream, &chunk)) == MILL_OK) {
+  while ((code = next_chunk(stream, &chunk, &told)) == MILL_OK) {
     if (chunk.type != MILL_CHUNK_TEXT)
       continue;
     CHECK(len + chunk.text.len < size);
@@ -175,7 +180,7 @@ static int read_to_end(mill_stream *stream, char *ret_text, size_t size) {
     len += chunk.text.len;
   }
   ret_text[len] = '\0';
-  if (mill_stream_ready(stream)) {
+  if (told) {
     CHECK_INT(mill_stream_next(stream, &chunk), MILL_END);
     CHECK_INT(mill_stream_error(stream)->code, code == MILL_END ? MILL_OK : code);
   }
@@ -278,7 +283,8 @@ static int run_cancelled(struct world *world) {
   int code = mill_stream_start(world->engine, &request, &stream, NULL);
   if (code != MILL_OK)
     return code;
-  code = next_chunk(stream, &chunk);
+  bool told;
+  code = next_chunk(stream, &chunk, &told);
   if (code == MILL_OK)
     CHECK_SLICE(chunk.text, "a");
   mill_stream_cancel(stream);
